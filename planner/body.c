@@ -1,0 +1,168 @@
+/*
+ * What a function's body may do, judged by its words: not a parser, so that every language
+ * construct is covered, and wrong only towards "may do more". Names are looked up in all schemas,
+ * because a body runs under the search_path of its caller. Pure; analysis thread.
+ */
+#include <string.h>
+
+#include "planner/catalog_priv.h"
+#include "planner/effects.h"
+#include "planner/scan.h"
+
+enum { WORD_MAX = 64 };
+
+struct body {
+    struct draft *d;
+    const struct catalog *c;
+    const char *p, *end;
+    int depth;
+    bool *pure;
+    bool at_start; /* a statement may begin here */
+    char word[WORD_MAX];
+};
+
+static bool is_in(const char *word, const char *const *list)
+{
+    for (; *list; list++) {
+        if (strcmp(word, *list) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void on_keyword(struct body *b)
+{
+    static const char *const writes[] = {"insert", "update", "delete",  "merge", "truncate",
+                                         "copy",   "call",   "refresh", "do",    NULL};
+    static const char *const schema[] = {"create", "drop",     "alter",  "grant",
+                                         "revoke", "reassign", "import", NULL};
+    static const char *const session[] = {"set",  "reset",   "discard",    "listen", "unlisten",
+                                          "load", "prepare", "deallocate", NULL};
+    static const char *const reads[] = {"from",   "perform", "into", "table",
+                                        "values", "fetch",   NULL};
+    static const char *const temporary[] = {"temp", "temporary", "pg_temp", NULL};
+    if (is_in(b->word, writes)) {
+        pw_draft_writes_all(b->d);
+    } else if (is_in(b->word, schema)) {
+        pw_draft_writes_all(b->d);
+        b->d->flags |= PLAN_F_CATALOG | PLAN_F_RIGHTS;
+    } else if (strcmp(b->word, "execute") == 0) {
+        pw_draft_writes_all(b->d);
+        b->d->flags |= PLAN_F_CATALOG | PLAN_F_RIGHTS | PLAN_F_SEQUENCE;
+        pw_draft_pin(b->d, PIN_FUNCTION);
+    } else if (b->at_start && is_in(b->word, session)) {
+        pw_draft_pin(b->d, PIN_FUNCTION);
+    } else if (is_in(b->word, temporary)) {
+        pw_draft_pin(b->d, PIN_TEMP_TABLE);
+    } else if (!is_in(b->word, reads)) {
+        return;
+    }
+    *b->pure = false;
+}
+
+/* word ( ... : when some schema has such a function, it may be called here. */
+static void on_call(struct body *b)
+{
+    uint64_t hash = pw_catalog_name_hash(b->word);
+    for (struct hash_node *n = pw_hashmap_first(&b->c->functions, hash); n;
+         n = pw_hashmap_next(n)) {
+        const struct cat_function *f = PW_CONTAINER_OF(n, struct cat_function, object.node);
+        if (strcmp(f->object.name, b->word) != 0)
+            continue;
+        if (f->volatility != 'i')
+            *b->pure = false;
+        pw_effects_overload(b->d, b->c, f, b->depth);
+    }
+}
+
+static bool is_call_next(const struct body *b)
+{
+    const char *p = b->p;
+    while (p < b->end && scan_class_of(*p) == SCAN_SPACE)
+        p++;
+    return p < b->end && *p == '(';
+}
+
+static void take_word(struct body *b)
+{
+    static const char *const starts[] = {"begin", "then", "else", "loop", "declare", NULL};
+    size_t n = 0;
+    while (b->p < b->end && scan_is_word_part(*b->p)) {
+        if (n + 1 < WORD_MAX)
+            b->word[n++] = pw_scan_fold[(uint8_t)*b->p];
+        b->p++;
+    }
+    b->word[n] = 0;
+    on_keyword(b);
+    b->at_start = is_in(b->word, starts);
+    if (is_call_next(b))
+        on_call(b);
+}
+
+static void take_quoted(struct body *b)
+{
+    const char *start = b->p + 1, *close = pw_scan_quoted(start, b->end);
+    if (!close) {
+        b->p = b->end;
+        return;
+    }
+    size_t n = (size_t)(close - 1 - start);
+    n = n < WORD_MAX ? n : WORD_MAX - 1;
+    memcpy(b->word, start, n);
+    b->word[n] = 0;
+    b->p = close;
+    if (is_call_next(b))
+        on_call(b);
+}
+
+static const char *or_end(const char *p, const char *end)
+{
+    return p ? p : end;
+}
+
+/* Strings and comments hide nothing: what is executed from a string needs EXECUTE. */
+static bool skip_hidden(struct body *b)
+{
+    bool ignored = false;
+    const char *body, *body_end, *p = b->p;
+    if (*p == '\'') {
+        bool backslash = b->word[0] == 'e' && b->word[1] == 0; /* E'' */
+        b->p = or_end(pw_scan_string(p + 1, b->end, backslash, &ignored, &ignored), b->end);
+    } else if (b->end - p >= 2 && p[0] == '-' && p[1] == '-') {
+        b->p = pw_scan_line_comment(p, b->end);
+    } else if (b->end - p >= 2 && p[0] == '/' && p[1] == '*') {
+        b->p = or_end(pw_scan_block_comment(p, b->end), b->end);
+    } else if (*p == '$') {
+        const char *q = pw_scan_dollar(p, b->end, &body, &body_end);
+        b->p = q == p ? p + 1 : or_end(q, b->end);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+void pw_effects_body(struct draft *d, const struct catalog *c, const char *text, int depth,
+                     bool *pure)
+{
+    struct body b = {.d = d,
+                     .c = c,
+                     .p = text,
+                     .end = text + strlen(text),
+                     .depth = depth,
+                     .pure = pure,
+                     .at_start = true};
+    while (b.p < b.end) {
+        enum scan_class k = scan_class_of(*b.p);
+        if (k == SCAN_WORD) {
+            take_word(&b);
+        } else if (k == SCAN_DQUOTE) {
+            take_quoted(&b);
+            b.at_start = false;
+        } else if (!skip_hidden(&b)) {
+            if (k != SCAN_SPACE)
+                b.at_start = k == SCAN_SEMI;
+            b.word[0] = 0;
+            b.p++;
+        }
+    }
+}
