@@ -244,6 +244,10 @@ void pw_profile_add_server(struct profile *p, const char *database,
                            const struct server_reading *before, const struct server_reading *after)
 {
     bool local = before->local && after->local;
+    for (size_t k = 0; k < before->n_notes; k++)
+        pw_profile_note(p, "%s: at the start: %s", database, before->notes[k]);
+    for (size_t k = 0; k < after->n_notes; k++)
+        pw_profile_note(p, "%s: at the end: %s", database, after->notes[k]);
     add_families(p, database, before, after);
     double cpu_s = local ? add_backends(p, database, before, after) : NAN;
     add_totals(p, database, before, after, cpu_s);

@@ -39,6 +39,8 @@ struct server_reading {
     size_t n_families;
     struct server_backend *backends; /* empty when the server is remote */
     size_t n_backends;
+    const char **notes; /* what could not be read, and why */
+    size_t n_notes;
     bool has_pgss, has_kcache, local;
     double commits, blks_read, blks_hit, temp_files, temp_bytes, deadlocks, block_size;
 };

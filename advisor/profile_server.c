@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "advisor/profile_priv.h"
@@ -14,8 +15,7 @@
 
 #define FAMILIES_MAX   2000
 #define BACKENDS_MAX   2000
-#define SAME_START_S   2.0 /* a process whose start differs more is another one with this number */
-#define BOOT_UNKNOWN_S (-1.0)
+#define SAME_AGE_S     2.0 /* a process whose age differs more is another one with this number */
 
 void pw_server_reading_free(struct server_reading *r)
 {
@@ -69,22 +69,21 @@ static double field_after(const char *text, const char *name, double otherwise)
     return pw_num_parse_u64(pw_slice(at, strspn(at, "0123456789")), &v) ? (double)v : otherwise;
 }
 
-static double boot_time(void)
+/* Seconds since this machine started, sleep included: the clock that process start times are in. */
+static double uptime(void)
 {
-    char text[16384];
-    /* The line "btime" comes after one line per processor and the interrupts. */
-    FILE *f = fopen("/proc/stat", "r");
-    double out = BOOT_UNKNOWN_S;
-    while (f && out < 0 && fgets(text, sizeof(text), f))
-        if (strncmp(text, "btime ", 6) == 0)
-            out = field_after(text, "btime ", BOOT_UNKNOWN_S);
-    if (f)
-        fclose(f);
-    return out;
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* False: no such process here, or it is not the server's: its name or start time differ. */
-static bool read_process(struct server_backend *b, double boot)
+struct process {
+    long long parent;
+    double age; /* seconds */
+};
+
+/* False: no process of that number here, or none of PostgreSQL's. */
+static bool read_process(struct server_backend *b, struct process *p)
 {
     char text[4096];
     double tick = (double)sysconf(_SC_CLK_TCK);
@@ -94,12 +93,11 @@ static bool read_process(struct server_backend *b, double boot)
         return false;
     const char *after = strrchr(text, ')');
     if (!after || sscanf(after + 1,
-                         " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d"
+                         " %*c %lld %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %*d %*d %*d %*d"
                          " %*d %*d %llu",
-                         &user, &kernel, &start) != 3)
+                         &p->parent, &user, &kernel, &start) != 4)
         return false;
-    if (boot < 0 || fabs(boot + (double)start / tick - b->started) > SAME_START_S)
-        return false;
+    p->age = uptime() - (double)start / tick;
     b->cpu_s = (double)(user + kernel) / tick;
     b->memory = b->disk_read = b->disk_written = NAN;
     if (read_proc(b->pid, "status", text, sizeof(text)))
@@ -111,20 +109,43 @@ static bool read_process(struct server_backend *b, double boot)
     return true;
 }
 
+/* The parent of the server's processes, when they run on this host; else 0. The process number of
+ * our own connection is no proof: here it could be another server's process. Its age is compared,
+ * not its start, because the clock of the wall may have been set since the machine started. */
+static long long postmaster_here(struct side *s)
+{
+    struct process p;
+    struct server_backend b = {0};
+    struct pgresult *res = pw_side_rows(
+        s, "pg_stat_activity",
+        "SELECT pid, extract(epoch FROM clock_timestamp() - backend_start) FROM pg_stat_activity"
+        " WHERE pid = pg_backend_pid()",
+        0, NULL);
+    double age = res ? pw_cell_num(res, 0, 1, NAN) : NAN;
+    b.pid = res ? pw_cell_int(res, 0, 0, 0) : 0;
+    if (res)
+        pw_pgresult_free(res);
+    bool here = b.pid > 0 && read_process(&b, &p) && fabs(p.age - age) < SAME_AGE_S;
+    return here ? p.parent : 0;
+}
+
 static void read_backends(struct server_reading *r, struct side *s)
 {
+    long long postmaster = postmaster_here(s);
+    if (!postmaster)
+        return;
     struct pgresult *res = pw_side_rows(
         s, "pg_stat_activity",
         "SELECT pid, extract(epoch FROM backend_start), backend_type,"
         " concat_ws(' ', usename, nullif(application_name, '')), datname, pid = pg_backend_pid()"
         " FROM pg_stat_activity WHERE backend_start IS NOT NULL ORDER BY pid",
         0, NULL);
-    double boot = boot_time();
     for (int k = 0; res && k < pw_pgresult_rows(res) && k < BACKENDS_MAX; k++) {
+        struct process p;
         struct server_backend b = {.pid = pw_cell_int(res, k, 0, 0),
                                    .started = pw_cell_num(res, k, 1, 0),
                                    .ours = pw_cell_bool(res, k, 5)};
-        if (b.pid <= 0 || !read_process(&b, boot))
+        if (b.pid <= 0 || !read_process(&b, &p) || p.parent != postmaster)
             continue;
         const char *kind = pw_cell(res, k, 2);
         b.kind = pw_mem_str(&r->mem, kind[0] ? kind : "backend");
@@ -132,10 +153,8 @@ static void read_backends(struct server_reading *r, struct side *s)
         b.where = pw_mem_str(&r->mem, pw_cell(res, k, 4));
         r->backends = pw_mem_push(&r->mem, r->backends, &r->n_backends, sizeof(b));
         r->backends[r->n_backends - 1] = b;
-        r->local = r->local || b.ours;
     }
-    if (!r->local)
-        r->n_backends = 0; /* our own connection's process is elsewhere: so is the server */
+    r->local = r->n_backends > 0;
     if (res)
         pw_pgresult_free(res);
 }
@@ -250,6 +269,8 @@ struct server_reading *pw_server_read(const char *conninfo, char **error)
     read_database(r, &s);
     read_backends(r, &s);
     read_statements(r, &s);
+    r->notes = s.notes;
+    r->n_notes = s.n_notes;
     pw_side_close(&s);
     return r;
 }

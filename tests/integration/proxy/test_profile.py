@@ -153,7 +153,7 @@ class Profile(Base):
         servers = {int(row["remote_pid"]) for row in map(json.loads, (line for line in self.weir.console("SHOW SERVERS \\j").splitlines()
                                                                       if line.startswith("{")))}
         clients = [b for b in p["backends"] if b["kind"] == "client backend" and b["cpu_s"] > 0.05]
-        self.assertTrue(clients)
+        self.assertTrue(clients, (p["backends"], p["notes"]))
         self.assertLessEqual({b["pid"] for b in clients}, servers)
         self.assertTrue(all(b["memory_bytes"] > 2 ** 18 for b in clients), clients)
         self.assertTrue(any(b["kind"] == "checkpointer" for b in p["backends"]))
