@@ -56,6 +56,23 @@ static void classify(struct draft *d, const char *sql, const struct parsed *pars
     cJSON_Delete(root);
 }
 
+/* The text with parameters, when PostgreSQL's own parser takes it for the same statement. OWN */
+static struct plan_prepared *prepare(const struct draft *d, struct slice template_text,
+                                     uint64_t fingerprint)
+{
+    size_t cap = pw_template_render_max(template_text.len);
+    struct plan_prepared *out = pw_alloc(sizeof *out + cap);
+    out->n_values = d->n_prepared;
+    out->text_len = (uint32_t)pw_template_render_params(template_text, out->text, cap);
+    out->types[1] = (char)d->n_prepared;
+    for (uint32_t i = 0; i < d->n_prepared; i++)
+        for (uint32_t byte = 0; byte < 4; byte++)
+            out->types[2 + 4 * i + byte] = (char)(d->prepared_types[i] >> (24 - 8 * byte));
+    if (pw_parse_fingerprint(out->text) != fingerprint)
+        PW_FREE(out);
+    return out;
+}
+
 struct plan *pw_analyze(const struct plan_context *ctx, const struct analyze_input *in)
 {
     size_t cap = pw_template_render_max(in->template_text.len);
@@ -88,6 +105,8 @@ struct plan *pw_analyze(const struct plan_context *ctx, const struct analyze_inp
                                 .hint_ttl_us = in->hint_ttl_us};
     struct plan *plan = pw_draft_finish(&d, &id);
     plan->context = ctx;
+    if (d.n_prepared && pw_plan_has(plan, PLAN_F_CACHEABLE))
+        plan->prepared = prepare(&d, in->template_text, parsed.fingerprint);
     plan->is_provisional = d.is_guess && !catalog && no_catalog == PLAN_WHY_CATALOG_PENDING;
     pw_draft_free(&d);
     pw_free(text);

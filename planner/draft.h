@@ -58,6 +58,8 @@ struct draft {
     uint32_t n_keys_written;
     struct draft_columns columns_read, columns_written;
     bool columns_known;
+    uint32_t prepared_types[PLAN_PREPARED_MAX]; /* of each literal as a parameter */
+    uint32_t n_prepared; /* 0: they have to stay literals */
     struct draft_call calls[DRAFT_CALLS_MAX]; /* functions and operators by name, OWN the names */
     uint32_t n_calls;
     bool user_code;     /* calls functions or operators that are not built in, or not known */

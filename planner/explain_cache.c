@@ -202,6 +202,10 @@ static void add_batch(struct explain_answer *a, const struct plan *p)
                                  ? "yes: identical requests share one execution"
                                  : "yes, as long as it has not been sent")
                  : pw_strdup("no"));
+    if (p->prepared)
+        add(a, "promoted", pw_asprintf("also as a simple query, as: %s", p->prepared->text));
+    if (pw_plan_has(p, PLAN_F_STEADY))
+        add(a, "generic plan", pw_strdup("yes, when promoted: its answer cannot depend on that"));
 }
 
 /* What it leaves behind in the session. */

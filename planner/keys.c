@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "planner/ast.h"
-#include "planner/classify.h"
+#include "planner/keys_priv.h"
 #include "planner/template.h"
 #include "proxy/base/alloc.h"
 
-enum { KEY_VALUES_MAX = 32, KEY_ROWS_MAX = 128, AND_DEPTH_MAX = 50 };
+enum { KEY_ROWS_MAX = 128, AND_DEPTH_MAX = 50 };
 
 enum {
     OID_INT8 = 20,
@@ -20,17 +20,6 @@ enum {
     OID_TEXT = 25,
     OID_VARCHAR = 1043,
     OID_UUID = 2950
-};
-
-struct keyed {
-    struct classify *c;
-    const struct cat_table *t;
-    const char *alias; /* by which its columns may be qualified */
-    struct {           /* column = value, once per column */
-        int16_t attnum;
-        struct plan_value value;
-    } found[KEY_VALUES_MAX];
-    uint32_t n;
 };
 
 /* ---- the table ---- */
@@ -87,7 +76,7 @@ static bool start(struct keyed *k, struct classify *c, const cJSON *rangevar)
     return true;
 }
 
-static enum plan_key_kind kind_of(const struct cat_column *column)
+enum plan_key_kind pw_keyed_kind(const struct cat_column *column)
 {
     switch (column->type) {
     case OID_INT2:
@@ -106,7 +95,7 @@ static enum plan_key_kind kind_of(const struct cat_column *column)
 
 /* ---- column = value ---- */
 
-static const struct cat_column *column_of(const struct keyed *k, const cJSON *wrapped)
+const struct cat_column *pw_keyed_column(const struct keyed *k, const cJSON *wrapped)
 {
     const cJSON *fields = pw_ast_get(pw_ast_is(wrapped, "ColumnRef"), "fields");
     const char *name = pw_ast_name_from_end(fields, 0), *of = pw_ast_name_from_end(fields, 1);
@@ -156,7 +145,7 @@ static bool slot_at(const struct classify *c, uint32_t location, struct plan_val
 static bool kind_fits(const struct cat_column *column, uint8_t kind)
 {
     bool is_integer = kind == SLOT_INT4 || kind == SLOT_INT8;
-    switch (kind_of(column)) {
+    switch (pw_keyed_kind(column)) {
     case PLAN_KEY_INTEGER:
         return is_integer || kind == SLOT_STRING;
     case PLAN_KEY_TEXT:
@@ -184,13 +173,22 @@ static bool value_of(const struct keyed *k, const struct cat_column *column, con
 
 static bool note(struct keyed *k, const cJSON *left, const cJSON *right)
 {
-    const struct cat_column *column = column_of(k, left);
+    const struct cat_column *column = pw_keyed_column(k, left);
     struct plan_value value;
     if (!column || k->n == KEY_VALUES_MAX || !value_of(k, column, right, &value))
         return false;
-    k->found[k->n].attnum = column->attnum;
+    k->found[k->n].column = column;
+    k->found[k->n].is_cast = pw_ast_is(right, "TypeCast") != NULL;
     k->found[k->n++].value = value;
     return true;
+}
+
+static bool is_equality(const cJSON *expr)
+{
+    const cJSON *name = pw_ast_get(expr, "name");
+    const char *op = pw_ast_name_from_end(name, 0);
+    return op && strcmp(op, "=") == 0 && pw_ast_count(name) == 1 &&
+           strcmp(pw_ast_str(expr, "kind"), "AEXPR_OP") == 0;
 }
 
 /* Conditions that are no equality only narrow the rows further. */
@@ -204,20 +202,15 @@ static void collect(struct keyed *k, const cJSON *wrapped, int depth)
         }
         return;
     }
-    const cJSON *name = pw_ast_get(expr, "name");
-    const char *op = pw_ast_name_from_end(name, 0);
-    if (!op || strcmp(op, "=") != 0 || pw_ast_count(name) != 1 ||
-        strcmp(pw_ast_str(expr, "kind"), "AEXPR_OP") != 0)
-        return;
     const cJSON *left = pw_ast_get(expr, "lexpr"), *right = pw_ast_get(expr, "rexpr");
-    if (!note(k, left, right))
-        note(k, right, left);
+    if (!is_equality(expr) || !(note(k, left, right) || note(k, right, left)))
+        k->has_others = true;
 }
 
 static const struct plan_value *found(const struct keyed *k, int16_t attnum)
 {
     for (uint32_t i = 0; i < k->n; i++) {
-        if (k->found[i].attnum == attnum)
+        if (k->found[i].column->attnum == attnum)
             return &k->found[i].value;
     }
     return NULL;
@@ -241,7 +234,7 @@ static struct plan_keys *keys_for(const struct cat_table *t, const struct cat_ke
         columns[i] = (struct plan_key_column){.name = pw_strdup(column->name),
                                               .type = column->type,
                                               .attnum = column->attnum,
-                                              .kind = kind_of(column)};
+                                              .kind = pw_keyed_kind(column)};
     }
     *out = (struct plan_keys){.table = t->object.oid,
                               .index = key->index,
@@ -299,6 +292,8 @@ static void read_by_key(struct classify *c, const cJSON *node)
     collect(&k, pw_ast_get(node, "whereClause"), 0);
     for (uint32_t i = 0; i < k.t->n_keys && !c->d->key_read; i++)
         c->d->key_read = keys_found(&k, &k.t->keys[i]);
+    if (c->d->key_read)
+        pw_classify_steady(&k, node);
 }
 
 /* ---- writes ---- */

@@ -128,6 +128,7 @@ void pw_plan_unref(const struct plan *p)
     for (uint32_t i = 0; i < mine->n_keys_written; i++)
         pw_plan_keys_free(mine->keys_written[i]);
     pw_free((void *)(uintptr_t)mine->keys_written);
+    pw_free((void *)(uintptr_t)mine->prepared);
     pw_free((void *)(uintptr_t)mine->columns_read);
     pw_free((void *)(uintptr_t)mine->columns_written);
     pw_free((void *)(uintptr_t)mine->tables_read);

@@ -47,6 +47,7 @@ enum plan_flag {
      * was planned before it took effect and runs after it was understood wrongly. */
     PLAN_F_CONTEXT = 1 << 18,
     PLAN_F_UNDOES = 1 << 19, /* may undo what pins: DEALLOCATE, UNLISTEN, DROP, CLOSE, unlocking */
+    PLAN_F_STEADY = 1 << 20, /* its answer does not depend on when and for what it was planned */
 };
 
 /* Why a statement is not cacheable; rows in reasons.def with a sentence each. */
@@ -116,6 +117,14 @@ struct plan_keys {
     const struct plan_value *values;       /* OWN, n_columns of each row */
 };
 
+/* The same statement with a parameter in place of each literal: $1 for the first, and so on. */
+enum { PLAN_PREPARED_MAX = 8 };
+struct plan_prepared {
+    uint32_t n_values, text_len;
+    char types[2 + 4 * PLAN_PREPARED_MAX]; /* as a Parse message ends: their number, the oids */
+    char text[];
+};
+
 /* Columns that a statement mentions; attnum 0: all of the table's. */
 struct plan_column {
     uint32_t table;
@@ -152,6 +161,9 @@ struct plan {
     const struct plan_column *columns_read, *columns_written;
     uint32_t n_columns_read, n_columns_written;
     bool columns_known;
+    /* Answers the same bytes with its literals as values (a string's without its quotes); only
+     * PLAN_F_STEADY ones. NULL: not known to. OWN */
+    const struct plan_prepared *prepared;
     /* "lower (immutable), now (stable)": functions and operators that the text calls, as this
      * server declares them; for people. OWN */
     const char *calls;

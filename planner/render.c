@@ -2,6 +2,7 @@
 #include "planner/limits.h"
 #include "planner/template.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *const filling[] = {
@@ -15,21 +16,41 @@ size_t pw_template_render_max(size_t template_len)
     return template_len * sizeof("9000000000") + 1;
 }
 
-size_t pw_template_render(struct slice template_text, char *out, size_t cap)
+static bool is_slot(unsigned char c)
+{
+    return c >= SLOT_INT4 && c <= SLOT_HEXBITS;
+}
+
+static size_t render(struct slice template_text, char *out, size_t cap, bool as_params)
 {
     size_t n = 0;
+    unsigned param = 0;
     for (size_t i = 0; i < template_text.len; i++) {
         unsigned char c = (unsigned char)template_text.ptr[i];
         if (c == TEMPLATE_HINT_MARK)
             break;
-        const char one[2] = {(char)c, 0};
-        const char *piece = c >= SLOT_INT4 && c <= SLOT_HEXBITS ? filling[c] : one;
+        char one[16] = {(char)c, 0};
+        const char *piece = is_slot(c) ? filling[c] : one;
+        if (is_slot(c) && as_params) { /* a letter may follow 'x', not $1 */
+            snprintf(one, sizeof one, "$%u ", ++param);
+            piece = one;
+        }
         for (; *piece && n + 1 < cap; piece++)
             out[n++] = *piece;
     }
     if (cap)
         out[n] = 0;
     return n;
+}
+
+size_t pw_template_render(struct slice template_text, char *out, size_t cap)
+{
+    return render(template_text, out, cap, false);
+}
+
+size_t pw_template_render_params(struct slice template_text, char *out, size_t cap)
+{
+    return render(template_text, out, cap, true);
 }
 
 uint32_t pw_template_slot_offsets(struct slice template_text, uint32_t *offsets, uint8_t *kinds,
@@ -40,7 +61,7 @@ uint32_t pw_template_slot_offsets(struct slice template_text, uint32_t *offsets,
         unsigned char c = (unsigned char)template_text.ptr[i];
         if (c == TEMPLATE_HINT_MARK)
             break;
-        if (c < SLOT_INT4 || c > SLOT_HEXBITS) {
+        if (!is_slot(c)) {
             at++;
             continue;
         }

@@ -73,6 +73,8 @@ enum template_refusal pw_template_scan(struct template *t, struct slice sql,
  * always enough. */
 size_t pw_template_render(struct slice template_text, char *out, size_t cap);
 size_t pw_template_render_max(size_t template_len);
+/* The template with $1, $2 ... in its slots, likewise. */
+size_t pw_template_render_params(struct slice template_text, char *out, size_t cap);
 /* Where slot i of the template begins in its rendering; the first `cap` of them. Returns how many
  * were filled in. */
 uint32_t pw_template_slot_offsets(struct slice template_text, uint32_t *offsets, uint8_t *kinds,

@@ -51,7 +51,8 @@ static bool rename_error(struct intake *r, struct ticket *t, const struct expect
         return false;
     const struct op *op = &t->ops[e->op];
     struct slice text;
-    if (!op->stmt || !op->named || op->len == 0 || !pw_errfields_find(body, 'M', &text))
+    if (!op->stmt || !op->named || op->kind == EXPECT_QUERY || op->len == 0 ||
+        !pw_errfields_find(body, 'M', &text))
         return false;
     char *at = memmem(text.ptr, text.len, op->stmt->server_name, strlen(op->stmt->server_name));
     if (!at)
@@ -114,7 +115,7 @@ static enum verdict on_error(struct intake *r, struct slice body)
     if (!e)
         return s->holder && fatal ? PASS : BROKEN;
     struct ticket *t = e->ticket;
-    if (e->action == EXPECT_FAKE && !fatal && pw_promote_refused(t, s))
+    if (t && !fatal && pw_promote_refused(t, s))
         return DROP;
     if (is_own_definition(s, e) && !fatal) { /* it will be missed where it is used */
         pw_stmt_unref(pw_intake_pop(s).stmt);

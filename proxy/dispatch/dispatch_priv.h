@@ -18,6 +18,10 @@ bool pw_dealloc_needs_names(const struct ticket *t);
 /* ... or may it see them in pg_prepared_statements? */
 bool pw_dealloc_shows_names(const struct ticket *t);
 
+/* promote.c: the ticket's only message is the simple query sql, whose plan (which has plan->prepared) was just got.
+ * Remembers the values of its literals. */
+void pw_promote_note(struct client *c, struct ticket *t, const struct plan *plan, struct slice sql);
+
 /* client.c */
 void pw_client_pin(struct client *c, enum pin_reason reason);
 void pw_client_set_pins(struct client *c, uint32_t pins); /* PIN_BIT of each; 0: not pinned any more */

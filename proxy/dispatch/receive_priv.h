@@ -36,8 +36,8 @@ enum verdict pw_answer_message(struct intake *r, const struct frame *f, struct s
 /* After an error the server discards what it got up to Sync: none of that is answered. */
 void pw_answer_drop_until_sync(struct server *s, struct ticket *t);
 
-/* promote.c: an ErrorResponse to a request whose head entry is a Parse of ours that was never sent.
- * False: it goes the usual way. True: it is dropped and, at the ReadyForQuery (THEN_AGAIN), */
+/* promote.c: an ErrorResponse to a promoted request of which nothing was answered so far. False: it
+ * goes the usual way. True: it is dropped and, at the ReadyForQuery (THEN_AGAIN), */
 bool pw_promote_refused(struct ticket *t, struct server *s);
 /* ... the request is sent as it came. */
 void pw_promote_again(struct dispatch *d, struct ticket *t, struct server *s);

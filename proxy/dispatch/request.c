@@ -114,6 +114,7 @@ enum add_result pw_client_add_query(struct client *c, struct slice message)
     bool is_call = message.ptr[0] == FRONT_FUNCTION_CALL;
     if (!is_call && !pw_front_query(body_of(message), &q))
         return ADD_PROTOCOL;
+    bool scanned_now = !c->waited_plan;
     const struct plan *plan = is_call ? plan_of_call(c, body_of(message)) : find_plan(c, q.sql);
     if (!plan)
         return ADD_WAIT;
@@ -128,6 +129,8 @@ enum add_result pw_client_add_query(struct client *c, struct slice message)
     pw_ticket_add_plan(t, plan);
     if (!is_call)
         pw_dealloc_add(c, t, op, plan, q.sql);
+    if (plan->prepared && scanned_now && t->is_simple)
+        pw_promote_note(c, t, plan, q.sql);
     pw_plan_unref(plan);
     if (!is_call && c->stmts.unnamed)
         pw_stmt_unref(pw_names_set(&c->stmts, pw_slice("", 0), NULL));

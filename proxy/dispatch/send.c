@@ -79,8 +79,7 @@ static struct server_stmt *send_ours(struct dispatch *d, struct server *s, struc
     return fresh;
 }
 
-/* Makes sure that the definition exists on the server, by a Parse of our own if need be. */
-static void ensure_prepared(struct dispatch *d, struct server *s, struct ticket *t, struct op *op)
+void pw_send_prepared(struct dispatch *d, struct server *s, struct ticket *t, struct op *op)
 {
     struct stmt *stmt = op->stmt;
     if (op->named) {
@@ -127,7 +126,7 @@ static void op_parse(struct dispatch *d, struct server *s, struct ticket *t, str
     }
     if (op->is_duplicate) { /* let the server say it, about the name that is there */
         struct front_parse p;
-        ensure_prepared(d, s, t, op);
+        pw_send_prepared(d, s, t, op);
         if (!pw_front_parse(pw_slice(t->msgs.data + op->off + FRAME_HEADER, op->len - FRAME_HEADER),
                             &p))
             return;
@@ -172,7 +171,7 @@ static void op_bind(struct dispatch *d, struct server *s, struct ticket *t, stru
     if (!op->stmt)
         guard_unknown(d, s, t, op);
     else
-        ensure_prepared(d, s, t, op);
+        pw_send_prepared(d, s, t, op);
     if (!op->stmt || !op->named) {
         send_raw(s, t, op);
     } else {
@@ -205,7 +204,7 @@ static void op_describe_stmt(struct dispatch *d, struct server *s, struct ticket
         guard_unknown(d, s, t, op);
         send_raw(s, t, op);
     } else {
-        ensure_prepared(d, s, t, op);
+        pw_send_prepared(d, s, t, op);
         struct buf *out = pw_send_scratch(d);
         if (op->named && pw_emit_describe(out, 'S', pw_slice_str(op->stmt->server_name)))
             pw_server_send(s, out->data, out->len);
@@ -282,6 +281,10 @@ static void send_op(struct dispatch *d, struct server *s, struct ticket *t, stru
         }
         break;
     case EXPECT_QUERY:
+        if (t->promoted) {
+            pw_promote_send(d, t, s, op);
+            return;
+        }
         pw_stmt_unref(s->unnamed);
         s->unnamed = NULL;
         break;
@@ -434,7 +437,7 @@ void pw_send_streamed_bind(struct dispatch *d, struct server *s, struct ticket *
                            struct slice head, uint32_t len, size_t used)
 {
     if (t->translate && op->stmt)
-        ensure_prepared(d, s, t, op);
+        pw_send_prepared(d, s, t, op);
     else if (t->translate)
         guard_unknown(d, s, t, op);
     const char *name = t->translate && op->stmt && op->named

@@ -14,10 +14,14 @@ void pw_send_rest(struct dispatch *d, struct ticket *t,
 /* True: wait for its ReadyForQuery (pw_ticket_replayed) before the request is sent. */
 bool pw_replay_settings(struct dispatch *d, struct ticket *t, struct server *s);
 
-/* promote.c: the unnamed statement of a request that is about to be sent becomes one of ours, if that
- * pays and nobody can tell. */
-void pw_promote(struct dispatch *d, struct ticket *t);
+/* Makes sure that op->stmt exists on the server, by a Parse of our own if need be. */
+void pw_send_prepared(struct dispatch *d, struct server *s, struct ticket *t, struct op *op);
 
+/* promote.c: the statement of a request that is about to be sent becomes one of ours, if that pays
+ * and nobody can tell. */
+void pw_promote(struct dispatch *d, struct ticket *t);
+/* A simple query that was promoted. */
+void pw_promote_send(struct dispatch *d, struct ticket *t, struct server *s, struct op *op);
 /* Time to prepare it anew? */
 bool pw_promote_is_worn(const struct server_stmt *known);
 

@@ -61,6 +61,11 @@ static inline void pw_undo_free_name(struct undo *u)
         pw_free(u->name);
 }
 
+/* The value of a literal in a simple query, in ticket->msgs. */
+struct ticket_literal {
+    uint32_t off, len;
+};
+
 struct ticket {
     struct ticket *next_free; /* LINK ticket_pool->free_list while recycled */
     struct client *client; /* BACK: NULL once the client is gone; replies then drop */
@@ -79,6 +84,8 @@ struct ticket {
     uint32_t n_plans, cap_plans;
     uint32_t n_plans_begun; /* whose effects were announced */
     uint32_t flags; /* union over the plans */
+    struct ticket_literal literals[PLAN_PREPARED_MAX]; /* of a simple query that has plan->prepared */
+    uint32_t n_literals; /* 0: it goes as it is */
     uint32_t n_deallocs; /* plans that are a DEALLOCATE of a name which needs no help of stop_translating */
     uint32_t in_fifo;          /* entries in the server's expect FIFO that point here */
     uint32_t rows;
@@ -103,7 +110,7 @@ struct ticket {
     bool may_fill;       /* key is set and the answer may be kept */
     bool cache_hit, was_joined, no_join;
     bool pipelined;      /* was sent behind others on a shared connection */
-    bool promoted;       /* its unnamed statement is one of ours on the server, see promote.c */
+    bool promoted;       /* its statement is one of ours on the server, see promote.c */
     bool again;          /* ... and that was refused: it is sent as it came */
     bool failed;         /* the server sent an error */
     bool deallocs_all;   /* a translated DEALLOCATE ALL was sent */

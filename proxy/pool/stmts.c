@@ -7,8 +7,9 @@
 #include "proxy/base/alloc.h"
 #include "proxy/base/check.h"
 #include "proxy/pool/settings.h"
+#include "proxy/wire/reader.h"
 
-enum { RECENT_BYTES_MAX = 8192 };
+enum { RECENT_BYTES_MAX = 8192, FIRST_USER_OID = 16384 };
 
 void pw_stmt_table_init(struct stmt_table *t, void (*free_plan)(const void *plan))
 {
@@ -44,14 +45,22 @@ static void keep_recent(struct stmt_table *t, struct stmt *s)
     t->recent[at] = pw_stmt_ref(s);
 }
 
-struct stmt *pw_stmt_get(struct stmt_table *t, struct settings *settings, struct slice text,
-                         struct slice types)
+static bool are_builtin(struct slice types)
+{
+    for (size_t i = 2; i + 4 <= types.len; i += 4)
+        if (pw_load_u32(types.ptr + i) >= FIRST_USER_OID)
+            return false;
+    return true;
+}
+
+static struct stmt *get(struct stmt_table *t, struct settings *settings, struct slice text,
+                        struct slice types, bool ours)
 {
     uint64_t hash = pw_hash_mix(pw_hash_bytes(text.ptr, text.len), pw_hash_bytes(types.ptr, types.len));
-    hash = pw_hash_mix(hash, (uint64_t)(uintptr_t)settings);
+    hash = pw_hash_mix(hash, (uint64_t)(uintptr_t)settings + ours);
     for (struct hash_node *h = pw_hashmap_first(&t->map, hash); h; h = pw_hashmap_next(h)) {
         struct stmt *known = PW_CONTAINER_OF(h, struct stmt, node);
-        if (known->settings == settings && pw_slice_eq(pw_stmt_text(known), text) &&
+        if (known->settings == settings && known->ours == ours && pw_slice_eq(pw_stmt_text(known), text) &&
             pw_slice_eq(pw_stmt_types(known), types))
             return pw_stmt_ref(known);
     }
@@ -66,10 +75,24 @@ struct stmt *pw_stmt_get(struct stmt_table *t, struct settings *settings, struct
     s->body = pw_alloc(text.len + 1 + types.len);
     memcpy(s->body, text.ptr, text.len);
     memcpy(s->body + text.len + 1, types.ptr, types.len);
+    s->ours = ours;
     s->plain = has_no_quoted_constant(text);
+    s->builtin_types = are_builtin(types);
     pw_hashmap_insert(&t->map, &s->node, hash);
     keep_recent(t, s);
     return s;
+}
+
+struct stmt *pw_stmt_get(struct stmt_table *t, struct settings *settings, struct slice text,
+                         struct slice types)
+{
+    return get(t, settings, text, types, false);
+}
+
+struct stmt *pw_stmt_get_ours(struct stmt_table *t, struct settings *settings, struct slice text,
+                              struct slice types)
+{
+    return get(t, settings, text, types, true);
 }
 
 struct stmt *pw_stmt_ref(struct stmt *s)

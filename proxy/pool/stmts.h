@@ -22,6 +22,8 @@ struct stmt {
     struct stmt_table *table; /* BACK; the table outlives its statements */
     uint32_t refs;
     bool retired;              /* no longer handed out: its catalog is outdated */
+    bool ours;                 /* made from a simple query with literals: no client prepared it */
+    bool builtin_types;        /* its parameters are of PostgreSQL's own types, or it infers them */
     bool plain;                /* no quoted constant in the text, no notice when it was parsed: what it means does
                                   not depend on when it is parsed */
     uint32_t parses;           /* as the unnamed statement */
@@ -49,6 +51,8 @@ void pw_stmt_table_init(struct stmt_table *t, void (*free_plan)(const void *plan
 void pw_stmt_table_free(struct stmt_table *t);
 /* `types` is the tail of the Parse message: int16 count and the oids. Returns a reference. */
 struct stmt *pw_stmt_get(struct stmt_table *t, struct settings *settings, struct slice text, struct slice types);
+/* The same for what no client prepared; never the same statement as a client's. */
+struct stmt *pw_stmt_get_ours(struct stmt_table *t, struct settings *settings, struct slice text, struct slice types);
 struct stmt *pw_stmt_ref(struct stmt *s);
 void pw_stmt_unref(struct stmt *s); /* NULL is allowed */
 void pw_stmt_retire(struct stmt *s);

@@ -222,6 +222,79 @@ static void test_kinds(void **state)
     }
 }
 
+/* Look-ups whose literals may be parameters; want: the text, and the types of $1, $2 ...; NULL: they
+ * may not. steady: may it be planned for any values? */
+static const struct {
+    const char *sql, *want;
+    uint32_t types[PLAN_PREPARED_MAX];
+    bool steady;
+} lookups[] = {
+    {"SELECT b FROM t WHERE id=5", "select b from t where id=$1 ", {23}, true},
+    {"select x.*, b as c from t x where 9000000000 = x.id and email = 'y' order by a limit 1",
+     "select x.*, b as c from t x where $1  = x.id and email = $2  order by a limit $3 ",
+     {20, 25, 23},
+     true},
+    {"select * from pair where y = 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11' and x = '5'",
+     "select * from pair where y = $1  and x = $2 ",
+     {2950, 20},
+     true},
+    {"select b from t where id = 5and a = 6", NULL, {0}, false}, /* trailing junk */
+    {"select b from t where email = 'x'and id = 6",
+     "select b from t where email = $1 and id = $2 ",
+     {25, 23},
+     true},
+    {"select * from m where id = 3", "select * from m where id = $1 ", {23}, true},
+    {"select b from t where id = $1", NULL, {0}, true},
+    {"select b from t where id = $1 and a = 5", NULL, {0}, true},
+    {"select b from t where id = $1 limit 5", NULL, {0}, true},
+    {"select b from t where id = -5", NULL, {0}, true},
+    {"select b from t where id = 5 limit all", NULL, {0}, true},
+    {"select b from t where id = 5 limit '1'", NULL, {0}, true},
+    {"select b from t where id = 5 limit 1 + 1", NULL, {0}, false},
+    {"select b from t where id = 5 limit $1", NULL, {0}, false},
+    {"select b from t where id = 5 offset 1", NULL, {0}, false},
+    {"select b from t where id = 5::int4", NULL, {0}, false},
+    {"select b from t where id = $1::int4", NULL, {0}, false},
+    {"select b, 1 from t where id = 5", NULL, {0}, false},
+    {"select upper(b) from t where id = 5", NULL, {0}, false},
+    {"select t from t where id = 5", NULL, {0}, false},
+    {"select ctid from t where id = 5", NULL, {0}, false},
+    {"select distinct b from t where id = 5", NULL, {0}, false},
+    {"select b from t where id = 5 group by b", NULL, {0}, false},
+    {"select b from t where id = 5 order by b || 'x'", NULL, {0}, false},
+    {"select b from t where id = 5 order by 1", NULL, {0}, false},
+    {"select b from t where id = 5 and a > 3", NULL, {0}, false},
+    {"select b from t where id = 5 and a is null", NULL, {0}, false},
+    {"select b from t where id = 5 for share", NULL, {0}, false},
+    {"select v from n where k = 5", NULL, {0}, false},
+    {"select v from vc where k = 'x'", NULL, {0}, false},
+    {"select v from folded where k = 'x'", NULL, {0}, false},
+    {"select v from part where id = 1 and at = '2021-01-01'", NULL, {0}, false},
+    {"select * from v where id = 1", NULL, {0}, false},
+    {"select * from secured where id = 1", NULL, {0}, false},
+    {"select b from t where id = 5 fetch first 1 rows with ties", NULL, {0}, false},
+    {"table t", NULL, {0}, false},
+};
+
+static void test_lookups(void **state)
+{
+    struct live *l = *state;
+    for (size_t i = 0; i < sizeof lookups / sizeof lookups[0]; i++) {
+        const struct plan *p = live_plan(l, lookups[i].sql);
+        const struct plan_prepared *q = p->prepared;
+        if (pw_plan_has(p, PLAN_F_STEADY) != lookups[i].steady || !q != !lookups[i].want ||
+            (q && strcmp(q->text, lookups[i].want) != 0))
+            fail_msg("%s: steady %d, prepared \"%s\"", lookups[i].sql,
+                     pw_plan_has(p, PLAN_F_STEADY), q ? q->text : "");
+        for (uint32_t n = 0; q && n < q->n_values; n++)
+            assert_int_equal((uint8_t)q->types[2 + 4 * n + 3] | (uint8_t)q->types[2 + 4 * n + 2] << 8,
+                             lookups[i].types[n]);
+        if (q)
+            assert_int_equal(q->text_len, strlen(q->text));
+        pw_plan_unref(p);
+    }
+}
+
 static bool key_of(struct live *l, const char *sql, struct plan_key_bytes *out)
 {
     const struct plan *p = live_plan(l, sql);
@@ -318,7 +391,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_words),      cmocka_unit_test(test_every_key_of_an_insert),
         cmocka_unit_test(test_kinds),      cmocka_unit_test(test_values),
-        cmocka_unit_test(test_parameters),
+        cmocka_unit_test(test_parameters), cmocka_unit_test(test_lookups),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

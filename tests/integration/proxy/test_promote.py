@@ -24,15 +24,16 @@ class Promote(support.Case):
         self.direct.drop()
         super().tearDown()
 
-    def promoted(self):
-        if support.STANDIN:
-            return 0
+    def metric(self, name):
         url = "http://127.0.0.1:%d/metrics" % self.weir.http_port
         with urllib.request.urlopen(url, timeout=20) as answer:
             for line in answer.read().decode().splitlines():
-                if line.startswith("pgweir_batch_promoted_total"):
+                if line.startswith(name + " "):
                     return float(line.split()[-1])
-        self.fail("no pgweir_batch_promoted_total")
+        return self.fail("no " + name)
+
+    def promoted(self):
+        return 0 if support.STANDIN else self.metric("pgweir_batch_promoted_total")
 
     def ask(self, conn, sql, *values):
         conn.send(pgwire.parse("", sql) + pgwire.bind("", "", [v.encode() for v in values]) +
@@ -131,6 +132,47 @@ class Promote(support.Case):
             for k, conn in enumerate(clients, 1):
                 conn.send(pgwire.parse("", sql) + pgwire.bind("", "", [str(k).encode()]) + pgwire.describe("P", "") +
                           pgwire.execute() + pgwire.msg("S"))
+            for k, conn in enumerate(clients, 1):
+                got = conn.until("Z")
+                self.assertEqual([self.plain(m) for m in got], [self.plain(m) for m in self.ask(self.direct, sql, str(k))])
+
+
+class Simple(Promote):
+    """The same for simple queries: the values become literals of the text."""
+
+    def ask(self, conn, sql, *values):
+        for number, value in enumerate(values, 1):
+            sql = sql.replace("$%d" % number, value if value.isdigit() else "'%s'" % value)
+        conn.send(pgwire.query(sql))
+        return conn.until("Z")
+
+    def test_a_quoted_constant_keeps_its_moment(self):
+        self.conn = self.client()
+        before = self.promoted()
+        for sql in ("select v from thing where k = $1 and now() >= timestamptz 'now'",
+                    "select v, 'thing'::regclass from thing where k = $1", "select v from thing where k = $1 + 0"):
+            for _ in range(TIMES):
+                self.same(sql, "7")
+        self.assertEqual(self.promoted(), before)
+
+    def test_a_generic_plan(self):
+        """PostgreSQL plans it once for all values: far more often than five times the prepared one is used again."""
+        self.make_hot("select v from thing where k = $1", "7")
+        if support.STANDIN:
+            return
+        prepared = self.metric("pgweir_prepares_sent_total")
+        for k in range(1, 60):
+            self.same("select v from thing where k = $1", str(k))
+        self.assertLessEqual(self.metric("pgweir_prepares_sent_total"), prepared + 1)
+
+    def test_several_at_once(self):
+        sql = "select * from thing where k = $1"
+        self.make_hot(sql, "7")
+        clients = [self.client() for _ in range(6)]
+        for number in range(12):
+            self.cluster.sql("alter table thing add column c%d int default %d" % (number, number))
+            for k, conn in enumerate(clients, 1):
+                conn.send(pgwire.query(sql.replace("$1", str(k))))
             for k, conn in enumerate(clients, 1):
                 got = conn.until("Z")
                 self.assertEqual([self.plain(m) for m in got], [self.plain(m) for m in self.ask(self.direct, sql, str(k))])
