@@ -35,9 +35,13 @@ class Promote(support.Case):
     def promoted(self):
         return 0 if support.STANDIN else self.metric("pgweir_batch_promoted_total")
 
+    @staticmethod
+    def request(sql, *values):
+        return (pgwire.parse("", sql) + pgwire.bind("", "", [v.encode() for v in values]) + pgwire.describe("P", "") +
+                pgwire.execute() + pgwire.msg("S"))
+
     def ask(self, conn, sql, *values):
-        conn.send(pgwire.parse("", sql) + pgwire.bind("", "", [v.encode() for v in values]) +
-                  pgwire.describe("P", "") + pgwire.execute() + pgwire.msg("S"))
+        conn.send(self.request(sql, *values))
         return conn.until("Z")
 
     def same(self, sql, *values):
@@ -130,8 +134,7 @@ class Promote(support.Case):
         for number in range(12):
             self.cluster.sql("alter table thing add column c%d int default %d" % (number, number))
             for k, conn in enumerate(clients, 1):
-                conn.send(pgwire.parse("", sql) + pgwire.bind("", "", [str(k).encode()]) + pgwire.describe("P", "") +
-                          pgwire.execute() + pgwire.msg("S"))
+                conn.send(self.request(sql, str(k)))
             for k, conn in enumerate(clients, 1):
                 got = conn.until("Z")
                 self.assertEqual([self.plain(m) for m in got], [self.plain(m) for m in self.ask(self.direct, sql, str(k))])
@@ -140,11 +143,11 @@ class Promote(support.Case):
 class Simple(Promote):
     """The same for simple queries: the values become literals of the text."""
 
-    def ask(self, conn, sql, *values):
+    @staticmethod
+    def request(sql, *values):
         for number, value in enumerate(values, 1):
             sql = sql.replace("$%d" % number, value if value.isdigit() else "'%s'" % value)
-        conn.send(pgwire.query(sql))
-        return conn.until("Z")
+        return pgwire.query(sql)
 
     def test_a_quoted_constant_keeps_its_moment(self):
         self.conn = self.client()
@@ -164,18 +167,6 @@ class Simple(Promote):
         for k in range(1, 60):
             self.same("select v from thing where k = $1", str(k))
         self.assertLessEqual(self.metric("pgweir_prepares_sent_total"), prepared + 1)
-
-    def test_several_at_once(self):
-        sql = "select * from thing where k = $1"
-        self.make_hot(sql, "7")
-        clients = [self.client() for _ in range(6)]
-        for number in range(12):
-            self.cluster.sql("alter table thing add column c%d int default %d" % (number, number))
-            for k, conn in enumerate(clients, 1):
-                conn.send(pgwire.query(sql.replace("$1", str(k))))
-            for k, conn in enumerate(clients, 1):
-                got = conn.until("Z")
-                self.assertEqual([self.plain(m) for m in got], [self.plain(m) for m in self.ask(self.direct, sql, str(k))])
 
 
 class Off(support.Case):
