@@ -141,6 +141,9 @@ enum pw_status pw_stream_start_tls_direct(struct stream *s, struct tls_context *
 bool pw_stream_is_tls(const struct stream *s);
 /* Subject CN of the peer's verified certificate, or NULL. BORROW until close. */
 const char *pw_stream_peer_cn(const struct stream *s);
+/* The channel binding tls-server-end-point (RFC 5929): a hash of the server's certificate, ours where
+ * we are the server. 0: no TLS, it does not fit, or the certificate's signature has no hash. */
+size_t pw_stream_tls_binding(const struct stream *s, uint8_t *out, size_t max);
 
 const char *pw_stream_error_text(const struct stream *s); /* "" when none */
 /* Peer address as text: "127.0.0.1" and port, or "unix" and 0. */

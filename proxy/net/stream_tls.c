@@ -240,3 +240,8 @@ const char *pw_stream_peer_cn(const struct stream *s)
 {
     return s->tls ? pw_tls_conn_peer_cn(s->tls) : NULL;
 }
+
+size_t pw_stream_tls_binding(const struct stream *s, uint8_t *out, size_t max)
+{
+    return s->tls ? pw_tls_conn_binding(s->tls, out, max) : 0;
+}

@@ -318,3 +318,24 @@ const char *pw_tls_conn_peer_cn(const struct tls_conn *c)
 {
     return c->peer_cn;
 }
+
+/* RFC 5929, 4.1: the hash of the certificate's own signature, but SHA-256 instead of MD5 and SHA-1. */
+static const EVP_MD *binding_hash(const X509 *cert)
+{
+    int digest;
+    if (!OBJ_find_sigid_algs(X509_get_signature_nid(cert), &digest, NULL) || digest == NID_undef)
+        return NULL;
+    return digest == NID_md5 || digest == NID_sha1 ? EVP_sha256() : EVP_get_digestbynid(digest);
+}
+
+size_t pw_tls_conn_binding(const struct tls_conn *c, uint8_t *out, size_t max)
+{
+    const X509 *cert =
+        c->ctx->is_server ? SSL_get_certificate(c->ssl) : SSL_get0_peer_certificate(c->ssl);
+    const EVP_MD *hash = cert ? binding_hash(cert) : NULL;
+    unsigned len = 0;
+    if (!hash || (size_t)EVP_MD_get_size(hash) > max || !X509_digest(cert, hash, out, &len))
+        len = 0;
+    ERR_clear_error();
+    return len;
+}

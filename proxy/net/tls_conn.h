@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "proxy/base/attrs.h"
 
@@ -34,5 +35,6 @@ size_t pw_tls_conn_take(struct tls_conn *c, char *to, size_t size); /* ciphertex
 
 const char *pw_tls_conn_error(const struct tls_conn *c); /* BORROW */
 const char *pw_tls_conn_peer_cn(const struct tls_conn *c);
+size_t pw_tls_conn_binding(const struct tls_conn *c, uint8_t *out, size_t max);
 
 #endif

@@ -236,6 +236,9 @@ void pw_server_start_login(struct server *s)
         pw_server_connect_failed(s, "the startup packet is too long", (struct slice){0});
         return;
     }
+    struct scram_binding channel;
+    channel.len = pw_stream_tls_binding(&s->stream, channel.data, sizeof channel.data);
+    pw_server_login_bind(&c->login, &channel);
     login_go_on(s, pw_server_login_start(&c->login, &c->out));
 }
 

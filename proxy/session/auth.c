@@ -128,6 +128,9 @@ static void start_exchange(struct session *s, enum auth_method method)
         pw_session_fail(s, PW_NO_MEMORY, NULL);
         return;
     }
+    struct scram_binding channel;
+    channel.len = pw_stream_tls_binding(&s->stream, channel.data, sizeof channel.data);
+    pw_client_auth_bind(&l->auth, &channel);
     go_on(s, pw_client_auth_start(&l->auth, &l->out));
 }
 

@@ -49,10 +49,18 @@ static bool use_mock(struct client_auth *a)
     return pw_scram_verifier_mock(user_of(a), a->seed, &a->verifier);
 }
 
+void pw_client_auth_bind(struct client_auth *a, const struct scram_binding *b)
+{
+    a->binding = *b;
+}
+
+/* The strongest first. */
 static enum auth_result offer_sasl(struct client_auth *a, struct buf *out)
 {
+    static const char *const mechanisms[] = {SCRAM_MECHANISM_PLUS, SCRAM_MECHANISM};
+    size_t skip = a->binding.len ? 0 : 1;
     if (!pw_scram_server_init(&a->scram, &a->verifier, a->doomed) ||
-        !pw_emit_auth_sasl(out, SCRAM_MECHANISM))
+        !pw_emit_auth_sasl(out, mechanisms + skip, PW_COUNT_OF(mechanisms) - skip))
         return fail(a, "out of memory");
     a->state = CLIENT_AUTH_SASL_INITIAL;
     return AUTH_MORE;
@@ -182,8 +190,10 @@ static enum auth_result feed_sasl_initial(struct client_auth *a, struct slice bo
     struct front_sasl_initial m;
     if (!pw_front_sasl_initial(body, &m))
         return fail(a, "malformed SASLInitialResponse");
-    if (!pw_slice_is(m.mechanism, SCRAM_MECHANISM))
+    bool plus = pw_slice_is(m.mechanism, SCRAM_MECHANISM_PLUS) && a->binding.len;
+    if (!plus && !pw_slice_is(m.mechanism, SCRAM_MECHANISM))
         return fail(a, "client chose a SASL mechanism that was not offered");
+    pw_scram_server_bind(&a->scram, &a->binding, plus);
     if (m.has_data)
         return feed_scram(a, m.data, out);
     /* It wants to speak after an empty challenge; SASL allows that. */

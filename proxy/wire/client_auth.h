@@ -44,6 +44,7 @@ struct client_auth {
     size_t user_len;
     uint8_t seed[SCRAM_KEY]; /* of mock verifiers */
     uint8_t salt[SCRAM_SALT_NEW], md5_salt[MD5_SALT];
+    struct scram_binding binding;
     struct scram_verifier verifier;
     struct scram_server scram;
     struct scram_job job;
@@ -63,6 +64,8 @@ struct client_auth {
 PW_MUSTUSE bool pw_client_auth_init(struct client_auth *a, enum auth_method method,
                                     struct slice user, struct slice secret,
                                     const uint8_t seed[SCRAM_KEY]);
+/* Before the start, where the client came by TLS: it may bind its SCRAM login to that channel. */
+void pw_client_auth_bind(struct client_auth *a, const struct scram_binding *b);
 enum auth_result pw_client_auth_start(struct client_auth *a, struct buf *out);
 enum auth_result pw_client_auth_feed(struct client_auth *a, uint8_t type, struct slice body,
                                      struct buf *out);

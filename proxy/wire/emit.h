@@ -46,7 +46,7 @@ bool pw_emit_auth(struct buf *out, uint32_t code, struct slice data);
 bool pw_emit_auth_ok(struct buf *out);
 bool pw_emit_auth_cleartext(struct buf *out);
 bool pw_emit_auth_md5(struct buf *out, const uint8_t salt[4]);
-bool pw_emit_auth_sasl(struct buf *out, const char *mechanism); /* one mechanism */
+bool pw_emit_auth_sasl(struct buf *out, const char *const *mechanisms, size_t count);
 bool pw_emit_auth_sasl_continue(struct buf *out, struct slice data);
 bool pw_emit_auth_sasl_final(struct buf *out, struct slice data);
 bool pw_emit_parameter_status(struct buf *out, struct slice name, struct slice value);

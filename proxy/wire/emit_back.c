@@ -66,11 +66,12 @@ bool pw_emit_auth_md5(struct buf *out, const uint8_t salt[4])
     return pw_emit_auth(out, AUTH_CODE_MD5, (struct slice){(const char *)salt, 4});
 }
 
-bool pw_emit_auth_sasl(struct buf *out, const char *mechanism)
+bool pw_emit_auth_sasl(struct buf *out, const char *const *mechanisms, size_t count)
 {
     struct emit e = pw_emit_begin(out, BACK_AUTHENTICATION);
     pw_buf_append_u32(out, AUTH_CODE_SASL);
-    pw_emit_str(&e, pw_slice_str(mechanism));
+    for (size_t i = 0; i < count; i++)
+        pw_emit_str(&e, pw_slice_str(mechanisms[i]));
     pw_buf_append_u8(out, 0);
     return pw_emit_end(&e);
 }

@@ -1,6 +1,6 @@
 /*
- * SCRAM-SHA-256 (RFC 5802, RFC 7677) as PostgreSQL speaks it, without channel binding: verifiers,
- * keys, and the two machines. Pure: bytes in, bytes out. Every machine owns copies of what it
+ * SCRAM-SHA-256 (RFC 5802, RFC 7677) as PostgreSQL speaks it, with and without channel binding
+ * (tls-server-end-point, RFC 5929): verifiers, keys, and the two machines. Pure: bytes in, bytes out. Every machine owns copies of what it
  * keeps, in arrays of fixed size; peer text is never copied without its length having been compared
  * with the array's. The machines hold secrets: wipe them with pw_scram_{server,client}_wipe. Any
  * thread; only pw_scram_derive is slow (PBKDF2), and belongs in a thread pool.
@@ -16,7 +16,8 @@
 #include "proxy/base/slice.h"
 #include "proxy/wire/crypto.h"
 
-#define SCRAM_MECHANISM "SCRAM-SHA-256"
+#define SCRAM_MECHANISM      "SCRAM-SHA-256"
+#define SCRAM_MECHANISM_PLUS "SCRAM-SHA-256-PLUS"
 
 enum {
     SCRAM_KEY = CRYPTO_SHA256,
@@ -28,6 +29,7 @@ enum {
     SCRAM_NONCE_MAX = 256,
     SCRAM_MESSAGE_MAX = 1024,
     SCRAM_PASSWORD_MAX = 4096,
+    SCRAM_BINDING_MAX = 64, /* a SHA-512 */
 };
 
 struct scram_keys {
@@ -39,6 +41,12 @@ struct scram_verifier {
     uint16_t salt_len;
     uint8_t salt[SCRAM_SALT_MAX];
     uint8_t stored[SCRAM_KEY], server[SCRAM_KEY];
+};
+
+/* The TLS channel that the exchange may be bound to: the hash of the server's certificate. */
+struct scram_binding {
+    uint8_t data[SCRAM_BINDING_MAX];
+    size_t len; /* 0: no TLS, or nothing to bind to */
 };
 
 /* What pw_scram_derive needs; borrows from the machine that asks, which must stay alive. */
@@ -81,7 +89,9 @@ struct scram_server {
     enum { SCRAM_SERVER_FIRST, SCRAM_SERVER_FINAL, SCRAM_SERVER_END } state;
     struct scram_verifier verifier;
     bool doomed;                     /* a mock: no proof is good enough */
-    char gs2_flag;                   /* 'n' or 'y', to be seen again in the final message */
+    struct scram_binding binding;    /* what was offered; len 0: SCRAM-SHA-256 only */
+    bool is_bound;                   /* the client chose SCRAM-SHA-256-PLUS */
+    char gs2_flag;                   /* 'n', 'y' or 'p', to be seen again in the final message */
     char nonce[SCRAM_NONCE_MAX + 1]; /* our part of it, text */
     struct scram_text client_first_bare, server_first;
     struct slice full_nonce; /* LINK into server_first: client's and ours */
@@ -91,6 +101,8 @@ struct scram_server {
 
 PW_MUSTUSE bool pw_scram_server_init(struct scram_server *s, const struct scram_verifier *v,
                                      bool doomed);
+/* Before the first message: what the channel offers, and whether the client chose to be bound. */
+void pw_scram_server_bind(struct scram_server *s, const struct scram_binding *b, bool chosen);
 /* One client message in, one server message appended to out (not after SCRAM_FAIL). */
 enum scram_result pw_scram_server_feed(struct scram_server *s, struct slice in, struct buf *out);
 void pw_scram_server_wipe(struct scram_server *s);
@@ -112,6 +124,8 @@ struct scram_client {
         SCRAM_CLIENT_END
     } state;
     char nonce[SCRAM_NONCE_MAX + 1];
+    struct scram_binding binding;
+    char gs2_flag; /* 'n': we cannot be bound; 'y': the server did not offer it; 'p': bound */
     bool have_keys;
     struct scram_keys keys;
     struct slice password; /* BORROW */
@@ -125,6 +139,8 @@ struct scram_client {
 PW_MUSTUSE bool pw_scram_client_init(struct scram_client *c, struct slice password);
 /* Pass-through: the keys that a client's own login gave away (scram_server.keys). */
 PW_MUSTUSE bool pw_scram_client_init_keys(struct scram_client *c, const struct scram_keys *keys);
+/* Before the first message: what our channel is, and whether the server offers to be bound to it. */
+void pw_scram_client_bind(struct scram_client *c, const struct scram_binding *b, bool offered);
 enum scram_client_result pw_scram_client_first(struct scram_client *c, struct buf *out);
 enum scram_client_result pw_scram_client_feed(struct scram_client *c, struct slice in,
                                               struct buf *out);

@@ -60,3 +60,19 @@ bool pw_scram_text_set(struct scram_text *t, struct slice text)
     t->len = text.len;
     return true;
 }
+
+const char *pw_scram_gs2_header(char flag)
+{
+    return flag == 'p' ? "p=tls-server-end-point,," : flag == 'y' ? "y,," : "n,,";
+}
+
+bool pw_scram_append_binding(struct buf *out, char flag, const struct scram_binding *b)
+{
+    struct buf plain;
+    pw_buf_init(&plain, SCRAM_MESSAGE_MAX);
+    bool ok = pw_buf_append_str(&plain, pw_scram_gs2_header(flag)) &&
+              (flag != 'p' || pw_buf_append(&plain, b->data, b->len)) &&
+              pw_base64_encode(out, plain.data, plain.len);
+    pw_buf_free(&plain);
+    return ok;
+}

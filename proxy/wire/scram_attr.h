@@ -21,6 +21,11 @@ bool pw_scram_nonce_new(char out[SCRAM_NONCE_MAX + 1]);
 /* Keeps a copy; false when it does not fit. */
 bool pw_scram_text_set(struct scram_text *t, struct slice text);
 
+/* GS2 header of a client's first message: "n,,", "y,,", "p=tls-server-end-point,,". */
+const char *pw_scram_gs2_header(char flag);
+/* What "c=" has to say in the final message: the header, and when bound the channel, as base64. */
+bool pw_scram_append_binding(struct buf *out, char flag, const struct scram_binding *b);
+
 static inline struct slice pw_scram_text_slice(const struct scram_text *t)
 {
     return (struct slice){t->text, t->len};

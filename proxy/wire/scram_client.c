@@ -13,14 +13,20 @@ static enum scram_client_result fail(struct scram_client *c, const char *reason)
 
 bool pw_scram_client_init(struct scram_client *c, struct slice password)
 {
-    *c = (struct scram_client){.password = password};
+    *c = (struct scram_client){.password = password, .gs2_flag = 'n'};
     return pw_scram_nonce_new(c->nonce);
 }
 
 bool pw_scram_client_init_keys(struct scram_client *c, const struct scram_keys *keys)
 {
-    *c = (struct scram_client){.have_keys = true, .keys = *keys};
+    *c = (struct scram_client){.have_keys = true, .keys = *keys, .gs2_flag = 'n'};
     return pw_scram_nonce_new(c->nonce);
+}
+
+void pw_scram_client_bind(struct scram_client *c, const struct scram_binding *b, bool offered)
+{
+    c->binding = *b;
+    c->gs2_flag = b->len == 0 ? 'n' : offered ? 'p' : 'y';
 }
 
 /* PostgreSQL takes the user from the StartupMessage, so n= stays empty, as in libpq. */
@@ -31,7 +37,8 @@ enum scram_client_result pw_scram_client_first(struct scram_client *c, struct bu
     bool ok = c->state == SCRAM_CLIENT_FIRST && pw_buf_append_str(&bare, "n=,r=") &&
               pw_buf_append_str(&bare, c->nonce) &&
               pw_scram_text_set(&c->client_first_bare, pw_buf_slice(&bare)) &&
-              pw_buf_append_str(out, "n,,") && pw_buf_append(out, bare.data, bare.len);
+              pw_buf_append_str(out, pw_scram_gs2_header(c->gs2_flag)) &&
+              pw_buf_append(out, bare.data, bare.len);
     pw_buf_free(&bare);
     if (!ok)
         return fail(c, "out of memory");
@@ -39,12 +46,14 @@ enum scram_client_result pw_scram_client_first(struct scram_client *c, struct bu
     return SCRAM_CLIENT_MORE;
 }
 
-/* "c=biws,r=<nonce>" and the proof: ClientKey XOR HMAC(H(ClientKey), AuthMessage). */
+/* "c=<binding>,r=<nonce>" and the proof: ClientKey XOR HMAC(H(ClientKey), AuthMessage). */
 static bool append_final(struct scram_client *c, struct slice nonce, struct buf *out)
 {
     struct buf bare;
     pw_buf_init(&bare, SCRAM_MESSAGE_MAX);
-    bool ok = pw_buf_append_str(&bare, "c=biws,r=") && pw_buf_append(&bare, nonce.ptr, nonce.len) &&
+    bool ok = pw_buf_append_str(&bare, "c=") &&
+              pw_scram_append_binding(&bare, c->gs2_flag, &c->binding) &&
+              pw_buf_append_str(&bare, ",r=") && pw_buf_append(&bare, nonce.ptr, nonce.len) &&
               pw_scram_text_set(&c->client_final_bare, pw_buf_slice(&bare));
     pw_buf_free(&bare);
     const struct scram_texts texts = {pw_scram_text_slice(&c->client_first_bare),

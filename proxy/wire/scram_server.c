@@ -16,20 +16,45 @@ bool pw_scram_server_init(struct scram_server *s, const struct scram_verifier *v
     return pw_scram_nonce_new(s->nonce);
 }
 
-/* "n,," or "y,," in front of the bare message; no authorization identity, no channel binding. */
+void pw_scram_server_bind(struct scram_server *s, const struct scram_binding *b, bool chosen)
+{
+    s->binding = *b;
+    s->is_bound = chosen && b->len > 0;
+}
+
+/* "n,,", "y,," or "p=tls-server-end-point,," in front of the bare message; no authorization
+ * identity. As PostgreSQL's auth-scram.c, read_client_first_message. */
 static const char *read_gs2_header(struct scram_server *s, struct slice *in)
 {
-    if (in->len < 3)
+    s->gs2_flag = in->len ? in->ptr[0] : 0;
+    if (s->gs2_flag != 'n' && s->gs2_flag != 'y' && s->gs2_flag != 'p')
         return "malformed SCRAM message";
-    s->gs2_flag = in->ptr[0];
-    if (s->gs2_flag == 'p')
+    if (s->gs2_flag == 'p' && !s->is_bound)
         return "client asks for channel binding, which was not offered";
-    if ((s->gs2_flag != 'n' && s->gs2_flag != 'y') || in->ptr[1] != ',')
-        return "malformed SCRAM message";
-    if (in->ptr[2] != ',')
+    if (s->gs2_flag != 'p' && s->is_bound)
+        return "client chose " SCRAM_MECHANISM_PLUS ", but no channel binding";
+    if (s->gs2_flag == 'y' && s->binding.len)
+        return "client believes that channel binding was not offered, but it was: somebody between "
+               "may have changed that";
+    const char *header = pw_scram_gs2_header(s->gs2_flag);
+    size_t len = strlen(header);
+    if (in->len < len || memcmp(in->ptr, header, len - 1) != 0)
+        return s->gs2_flag == 'p' ? "client asks for another type of channel binding"
+                                  : "malformed SCRAM message";
+    if (in->ptr[len - 1] != ',')
         return "client uses an authorization identity";
-    *in = (struct slice){in->ptr + 3, in->len - 3};
+    *in = (struct slice){in->ptr + len, in->len - len};
     return NULL;
+}
+
+static bool binding_matches(const struct scram_server *s, struct slice binding)
+{
+    struct buf want;
+    pw_buf_init(&want, SCRAM_MESSAGE_MAX);
+    bool same = pw_scram_append_binding(&want, s->gs2_flag, &s->binding) &&
+                pw_crypto_slice_equal(binding, pw_buf_slice(&want));
+    pw_buf_free(&want);
+    return same;
 }
 
 /* Formats server-first and remembers where the whole nonce is in it. */
@@ -107,8 +132,10 @@ static enum scram_result client_final(struct scram_server *s, struct slice in, s
     if (in.len || value.ptr + value.len != whole.ptr + whole.len ||
         !pw_base64_decode(value, proof, SCRAM_KEY, &len) || len != SCRAM_KEY)
         return fail(s, "malformed SCRAM proof");
-    if (!pw_slice_is(binding, s->gs2_flag == 'y' ? "eSws" : "biws"))
-        return fail(s, "unexpected SCRAM channel binding data");
+    if (!binding_matches(s, binding))
+        return fail(s, s->is_bound ? "SCRAM channel binding check failed: the client sees another "
+                                     "certificate than ours"
+                                   : "unexpected SCRAM channel binding data");
     if (!pw_crypto_slice_equal(nonce, s->full_nonce))
         return fail(s, "SCRAM nonce does not match");
     const struct scram_texts texts = {pw_scram_text_slice(&s->client_first_bare),

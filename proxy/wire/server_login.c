@@ -69,6 +69,11 @@ void pw_server_login_free(struct server_login *l)
     pw_crypto_wipe(&l->scram, sizeof l->scram);
 }
 
+void pw_server_login_bind(struct server_login *l, const struct scram_binding *b)
+{
+    l->binding = *b;
+}
+
 enum login_result pw_server_login_start(struct server_login *l, struct buf *out)
 {
     if (l->state != SERVER_LOGIN_NEW || !pw_buf_append(out, l->startup.data, l->startup.len))
@@ -146,12 +151,15 @@ static enum login_result answer_cleartext(struct server_login *l, struct buf *ou
 static enum login_result start_sasl(struct server_login *l, const struct back_auth *a,
                                     struct buf *out)
 {
-    if (!pw_back_auth_offers(a, SCRAM_MECHANISM))
+    bool plus = l->binding.len && pw_back_auth_offers(a, SCRAM_MECHANISM_PLUS);
+    if (!plus && !pw_back_auth_offers(a, SCRAM_MECHANISM))
         return fail(l, "server offers no SASL mechanism that we know");
     struct buf first;
     pw_buf_init(&first, SCRAM_MESSAGE_MAX);
+    pw_scram_client_bind(&l->scram, &l->binding, plus);
     bool ok = pw_scram_client_first(&l->scram, &first) == SCRAM_CLIENT_MORE &&
-              pw_emit_sasl_initial(out, SCRAM_MECHANISM, pw_buf_slice(&first));
+              pw_emit_sasl_initial(out, plus ? SCRAM_MECHANISM_PLUS : SCRAM_MECHANISM,
+                                   pw_buf_slice(&first));
     pw_buf_free(&first);
     l->state = SERVER_LOGIN_SASL;
     return sent(l, ok);
@@ -187,7 +195,8 @@ enum login_result pw_server_login_resume(struct server_login *l, const struct sc
 /* The list of mechanisms without those that bind to a TLS channel that is not the client's. */
 static bool relay_mechanisms(struct server_login *l, const struct back_auth *a)
 {
-    return pw_back_auth_offers(a, SCRAM_MECHANISM) && pw_emit_auth_sasl(&l->relay, SCRAM_MECHANISM);
+    static const char *const unbound[] = {SCRAM_MECHANISM};
+    return pw_back_auth_offers(a, SCRAM_MECHANISM) && pw_emit_auth_sasl(&l->relay, unbound, 1);
 }
 
 static enum login_result relay_request(struct server_login *l, const struct back_auth *a)

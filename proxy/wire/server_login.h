@@ -50,6 +50,7 @@ struct server_login {
     char *user;           /* OWN: of the startup parameters; MD5 needs it */
     struct buf startup;   /* OWN: the StartupMessage */
     struct scram_client scram;
+    struct scram_binding binding;
     struct scram_job job;
     uint32_t messages, notices;
     struct buf relay; /* OWN: after LOGIN_RELAY */
@@ -68,6 +69,9 @@ struct server_login {
  * case. */
 PW_MUSTUSE bool pw_server_login_init(struct server_login *l, const struct name_value *params,
                                      size_t count, const struct login_credentials *c);
+/* Before the start, where the server is reached by TLS: a SCRAM login is bound to that channel if
+ * the server offers it. */
+void pw_server_login_bind(struct server_login *l, const struct scram_binding *b);
 enum login_result pw_server_login_start(struct server_login *l, struct buf *out);
 enum login_result pw_server_login_feed(struct server_login *l, uint8_t type, struct slice body,
                                        struct buf *out);

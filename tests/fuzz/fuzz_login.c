@@ -49,6 +49,8 @@ static void client(uint8_t pick, struct slice in, struct buf *out)
     struct slice body;
     PW_CHECK(pw_client_auth_init(&a, (enum auth_method)(pick & 3), PW_SLICE_LIT("ann"),
                                  pw_slice_str(secrets[pick >> 2 & 3]), seed));
+    if (pick & 16)
+        pw_client_auth_bind(&a, &(struct scram_binding){{7}, 32});
     enum auth_result r = pw_client_auth_start(&a, out);
     for (int n = 0; n < 20; n++) {
         while (r == AUTH_NEED_DERIVE)

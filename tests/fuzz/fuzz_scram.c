@@ -28,11 +28,12 @@ static bool next_line(struct slice *in, const char *nonce, struct buf *line)
     return true;
 }
 
-static void as_server(struct slice in, struct buf *line, struct buf *out)
+static void as_server(struct slice in, bool bound, struct buf *line, struct buf *out)
 {
     const struct scram_verifier v = {.iterations = 4096, .salt_len = 16, .salt = "0123456789abcde"};
     struct scram_server s;
     PW_CHECK(pw_scram_server_init(&s, &v, false));
+    pw_scram_server_bind(&s, &(struct scram_binding){{7}, bound ? 32 : 0}, bound);
     strcpy(s.nonce, "fixed");
     while (next_line(&in, s.nonce, line)) {
         pw_buf_reset(out);
@@ -70,8 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pw_buf_init(&line, 1 << 20);
     pw_buf_init(&out, 1 << 20);
     struct slice in = pw_slice((const char *)data + 1, size - 1);
-    if (data[0] == 's')
-        as_server(in, &line, &out);
+    if (data[0] == 's' || data[0] == 'p')
+        as_server(in, data[0] == 'p', &line, &out);
     else
         as_client(in, data[0] == 'k', &line, &out);
     pw_buf_free(&line);

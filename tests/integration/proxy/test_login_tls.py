@@ -2,8 +2,11 @@
 """TLS at login: from the first byte (PostgreSQL 17), bytes that come too early, and new certificates by RELOAD on both legs."""
 import os
 import shutil
+import socket
 import ssl
 import struct
+import subprocess
+import threading
 
 import certs
 import support
@@ -98,6 +101,105 @@ class Direct(support.Case):
         self.open.append(conn)
         with self.assertRaises(OSError):
             certs.start_directly(conn, certs.context())
+
+
+class Binding(support.Case):
+    """SCRAM-SHA-256-PLUS: each leg's login is bound to its own TLS channel (libpq's channel_binding=require)."""
+    proxy_only = True
+    auth = "scram-sha-256"
+
+    @classmethod
+    def prepare(cls):
+        cls.authority = certs.Authority(os.path.join(cls.cluster.dir, "certs"), cls.cluster.owner)
+        cls.server = cls.authority.issue("localhost")
+        for name, value in (("ssl_cert_file", cls.server[0]), ("ssl_key_file", cls.server[1]), ("ssl", "on")):
+            cls.cluster.sql("alter system set %s = '%s'" % (name, value))
+        with open(cls.cluster.data + "/pg_hba.conf", "w") as hba:
+            hba.write("local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n")
+        cls.cluster.sql("select pg_reload_conf()")
+
+    @classmethod
+    def start(cls, database=None, sections=None, **more):
+        cls.identity = cls.authority.issue("localhost", file="ours")
+        return fixture.Pgweir(url=cls.cluster.url() + "?sslmode=require", database=database,
+                              sections={"tls": {"client_mode": "allow", "cert": cls.identity[0], "key": cls.identity[1]}})
+
+    def psql(self, **options):
+        text = " ".join("%s=%s" % item for item in dict(
+            host="127.0.0.1", port=self.weir.port, user="postgres", dbname="postgres", password=self.cluster.password,
+            **options).items())
+        return subprocess.run([fixture.PG_BIN + "/psql", "-XAtc", "select ssl from pg_stat_ssl where pid = pg_backend_pid()", text],
+                              capture_output=True, text=True)
+
+    def test_required(self):
+        done = self.psql(channel_binding="require", sslmode="require")
+        self.assertEqual((done.stdout, done.returncode), ("t\n", 0), done.stderr)
+
+    def test_not_bound(self):
+        self.assertEqual(self.psql(channel_binding="disable", sslmode="require").stdout, "t\n")
+        self.assertEqual(self.psql(sslmode="disable").stdout, "t\n")
+        self.assertIn("channel binding", self.psql(channel_binding="require", sslmode="disable").stderr)
+
+    def test_somebody_between_us_and_the_server(self):
+        """With sslmode=require nobody looks at the server's certificate, but the login is bound to it: who stands between with a
+        certificate of his own can pass all bytes on, and is found out."""
+        for identity, trusted in ((self.authority.issue("localhost", file="between"), False), (self.server, True)):
+            with Between(self.cluster.address, identity) as between, fixture.Pgweir(
+                    url="postgres://postgres:%s@127.0.0.1:%d/?sslmode=require" % (self.cluster.password, between.port),
+                    database={"outage_wait": "0"}, sections={"auth": {"type": "trust"}}) as weir:
+                with pgwire.Conn(weir.address, 20) as conn:
+                    answer = conn.login("postgres", "postgres")[-1]
+                self.assertGreater(between.passed, 0)
+                if trusted:  # the same certificate (and key): nobody can tell
+                    self.assertEqual(answer[0], "Z")
+                else:
+                    self.assertIn("channel binding", pgwire.error_fields(answer[1])["M"])
+
+
+class Between:
+    """Ends TLS with a certificate of its own and passes all bytes on to PostgreSQL, over another TLS."""
+
+    def __init__(self, address, identity):
+        self.address, self.passed = address, 0
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(*identity)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.open = [self.listener]
+
+    def __enter__(self):
+        threading.Thread(target=self.accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *unused):
+        for each in self.open:
+            each.close()
+
+    def accept(self):
+        try:
+            while True:
+                plain = self.listener.accept()[0]
+                if plain.recv(8, socket.MSG_WAITALL) != struct.pack("!II", 8, pgwire.SSL_CODE):
+                    plain.close()  # a CancelRequest, perhaps
+                    continue
+                plain.sendall(b"S")
+                theirs = pgwire.Conn(self.address)
+                certs.ask_for_tls(theirs, certs.context())
+                ours = self.tls.wrap_socket(plain, server_side=True)
+                self.open += [ours, theirs.sock]
+                for one, other in ((ours, theirs.sock), (theirs.sock, ours)):
+                    threading.Thread(target=self.pump, args=(one, other), daemon=True).start()
+        except OSError:
+            pass
+
+    def pump(self, one, other):
+        try:
+            while data := one.recv(65536):
+                self.passed += len(data)
+                other.sendall(data)
+        except OSError:
+            pass
+        other.close()
 
 
 class Off(support.Case):

@@ -206,7 +206,7 @@ static void login_messages(void **state)
     assert_true(pw_emit_auth_md5(&out, (const uint8_t *)"salt"));
     REFUSES_OTHER_LENGTHS(pw_back_auth, body_of('R'), struct back_auth);
     pw_buf_reset(&out);
-    assert_true(pw_emit_auth_sasl(&out, "SCRAM-SHA-256"));
+    assert_true(pw_emit_auth_sasl(&out, (const char *const[]){"SCRAM-SHA-256"}, 1));
     assert_memory_equal(out.data, "R\0\0\0\x17\0\0\0\x0aSCRAM-SHA-256\0\0", 24);
     REFUSES_OTHER_LENGTHS(pw_back_auth, body_of('R'), struct back_auth);
     assert_true(pw_back_auth(body_of('R'), &a) && a.code == AUTH_CODE_SASL);

@@ -190,9 +190,16 @@ static void saslprep(void **state)
         pw_scram_derive(PW_SLICE_LIT("x"), PW_SLICE_LIT("s"), SCRAM_ITERATIONS_MAX + 1, &k));
 }
 
+/* The channel as each side sees it; {0}: none. */
+struct channels {
+    struct scram_binding server, client;
+    bool offered; /* to the client's knowledge */
+};
+
 /* A whole exchange; returns what the two sides say in the end. */
-static void converse(const char *typed, const struct scram_keys *keys, bool doomed,
-                     enum scram_result *server_says, enum scram_client_result *client_says)
+static void converse_over(const struct channels *over, const char *typed, const struct scram_keys *keys,
+                          bool doomed, enum scram_result *server_says,
+                          enum scram_client_result *client_says)
 {
     struct scram_server *s = pw_alloc(sizeof *s);
     struct scram_client *c = pw_alloc(sizeof *c);
@@ -202,9 +209,14 @@ static void converse(const char *typed, const struct scram_keys *keys, bool doom
     assert_true(pw_scram_server_init(s, &pencil_verifier, doomed));
     assert_true(keys ? pw_scram_client_init_keys(c, keys)
                      : pw_scram_client_init(c, pw_slice_str(typed)));
-    assert_int_equal(pw_scram_client_first(c, &up), SCRAM_CLIENT_MORE);
-    assert_int_equal(pw_scram_server_feed(s, pw_buf_slice(&up), &down), SCRAM_MORE);
+    pw_scram_client_bind(c, &over->client, over->offered);
+    pw_scram_server_bind(s, &over->server, over->client.len && over->offered);
+    *client_says = pw_scram_client_first(c, &up);
+    assert_int_equal(*client_says, SCRAM_CLIENT_MORE);
+    *server_says = pw_scram_server_feed(s, pw_buf_slice(&up), &down);
     pw_buf_reset(&up);
+    if (*server_says == SCRAM_FAIL)
+        goto out;
     *client_says = pw_scram_client_feed(c, pw_buf_slice(&down), &up);
     assert_int_equal(*client_says, keys ? SCRAM_CLIENT_MORE : SCRAM_CLIENT_NEED_DERIVE);
     if (*client_says == SCRAM_CLIENT_NEED_DERIVE) {
@@ -218,12 +230,67 @@ static void converse(const char *typed, const struct scram_keys *keys, bool doom
         assert_memory_equal(&s->keys, &pencil, sizeof pencil);
         *client_says = pw_scram_client_feed(c, pw_buf_slice(&down), &up);
     }
+out:
     pw_scram_server_wipe(s);
     pw_scram_client_wipe(c);
     pw_free(s);
     pw_free(c);
     pw_buf_free(&up);
     pw_buf_free(&down);
+}
+
+static void converse(const char *typed, const struct scram_keys *keys, bool doomed,
+                     enum scram_result *server_says, enum scram_client_result *client_says)
+{
+    converse_over(&(struct channels){0}, typed, keys, doomed, server_says, client_says);
+}
+
+static void channel_binding(void **state)
+{
+    (void)state;
+    const struct scram_binding ours = {{1, 2, 3}, 32}, other = {{1, 2, 4}, 32}, none = {{0}, 0};
+    const struct {
+        struct channels over;
+        enum scram_result want;
+    } rows[] = {
+        {{ours, ours, true}, SCRAM_OK},     /* p= */
+        {{ours, other, true}, SCRAM_FAIL},  /* somebody between has another certificate */
+        {{ours, ours, false}, SCRAM_FAIL},  /* y: somebody between took the offer away */
+        {{ours, none, true}, SCRAM_OK},     /* n: a client that cannot */
+        {{none, ours, false}, SCRAM_OK},    /* y: TLS ends before us, and nothing was offered */
+        {{none, ours, true}, SCRAM_FAIL},   /* p= though nothing was offered */
+    };
+    for (size_t i = 0; i < PW_COUNT_OF(rows); i++) {
+        enum scram_result s;
+        enum scram_client_result c;
+        converse_over(&rows[i].over, NULL, &pencil, false, &s, &c);
+        assert_int_equal(s, rows[i].want);
+        assert_int_equal(c == SCRAM_CLIENT_OK, rows[i].want == SCRAM_OK);
+    }
+}
+
+/* Chosen SCRAM-SHA-256-PLUS. */
+static enum scram_result first_bound_message(const char *text)
+{
+    struct scram_server s;
+    struct buf out;
+    pw_buf_init(&out, 4096);
+    assert_true(pw_scram_server_init(&s, &pencil_verifier, false));
+    pw_scram_server_bind(&s, &(struct scram_binding){{1}, 32}, true);
+    enum scram_result r = pw_scram_server_feed(&s, pw_slice_str(text), &out);
+    pw_buf_free(&out);
+    return r;
+}
+
+static void first_bound_messages(void **state)
+{
+    (void)state;
+    const char *const bad[] = {"n,,n=,r=abc", "y,,n=,r=abc", "p=tls-unique,,n=,r=abc", "p=", "p",
+                               "p=tls-server-end-point", "p=tls-server-end-point,",
+                               "p=tls-server-end-point,a=x,n=,r=abc", "p=tls-server-end-point,,"};
+    assert_int_equal(first_bound_message("p=tls-server-end-point,,n=,r=abc"), SCRAM_MORE);
+    for (size_t i = 0; i < PW_COUNT_OF(bad); i++)
+        assert_int_equal(first_bound_message(bad[i]), SCRAM_FAIL);
 }
 
 static void both_machines(void **state)
@@ -408,7 +475,7 @@ int main(void)
         cmocka_unit_test(verifier_text),
         cmocka_unit_test(mock_is_stable_and_secret),
         cmocka_unit_test(saslprep),
-        cmocka_unit_test(both_machines),
+        cmocka_unit_test(both_machines), cmocka_unit_test(channel_binding), cmocka_unit_test(first_bound_messages),
         cmocka_unit_test(first_messages),
         cmocka_unit_test(final_messages),
         cmocka_unit_test(challenges),
