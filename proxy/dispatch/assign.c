@@ -6,7 +6,13 @@
 #include "proxy/dispatch/sequences.h"
 #include "proxy/wire/emit.h"
 
-enum { SHARE_SCAN_MAX = 16, QUEUE_SCAN_MAX = 64, ASK_AFTER_US = 100 * 1000 };
+enum {
+    SHARE_SCAN_MAX = 16,
+    QUEUE_SCAN_MAX = 64,
+    ASK_AFTER_US = 100 * 1000,
+    TOGETHER_MAX = 4,   /* requests of one turn on one connection, though others are free */
+    TOGETHER_US = 1000, /* and what the last of them may have to wait for the others */
+};
 
 void pw_dispatch_poke(struct dispatch *d, struct server_pool *p)
 {
@@ -56,6 +62,14 @@ static bool is_replaying(struct server *s)
     return t && t->is_replaying;
 }
 
+/* May it carry one more request of these settings? */
+static bool has_room(struct server *s, const struct ticket *t, uint32_t depth)
+{
+    return !s->holder && s->in_flight < depth && s->in_flight > 0 && s->shared &&
+           s->settings == t->settings && !is_replaying(s) && !s->cancels && !s->broken && !s->eof &&
+           !s->close_when_idle;
+}
+
 /* An active connection that only carries shareable requests with these settings and has room. */
 static struct server *find_shared(struct server_pool *p, const struct ticket *t, uint32_t depth)
 {
@@ -64,9 +78,7 @@ static struct server *find_shared(struct server_pool *p, const struct ticket *t,
     PW_LIST_FOR(&p->by_state[SERVER_ACTIVE], n, tmp)
     {
         struct server *s = PW_LIST_ENTRY(n, struct server, state_link);
-        if (!s->holder && s->in_flight < depth && s->in_flight > 0 && s->shared &&
-            s->settings == t->settings && !is_replaying(s) && !s->cancels && !s->broken && !s->eof &&
-            !s->close_when_idle && (!best || s->in_flight < best->in_flight))
+        if (has_room(s, t, depth) && (!best || s->in_flight < best->in_flight))
             best = s;
         if (++looked == SHARE_SCAN_MAX)
             break;
@@ -78,6 +90,18 @@ static bool may_pipeline(const struct dispatch *d, const struct ticket *t)
 {
     return d->conf->batch.pipeline && d->conf->pgweir.mode == CONF_MODE_OPTIMIZE && t->shareable &&
            t->n_plans == 1 && pw_speed_is_fast(d, t->plans[0]->family);
+}
+
+/*
+ * Several requests in one turn: they come faster than this thread turns, so that system calls are what
+ * is scarce. A few quick ones then leave in one write to one connection (s, which got the one before),
+ * and PostgreSQL reads them at once. Requests that come one by one each get a connection to
+ * themselves, as long as there are any.
+ */
+static bool may_go_together(const struct dispatch *d, struct server *s, const struct ticket *t)
+{
+    return s && s->in_flight < TOGETHER_MAX && has_room(s, t, d->conf->batch.depth) &&
+           s->in_flight * pw_speed_us(d, t->plans[0]->family) <= TOGETHER_US;
 }
 
 /* Will one of this worker's own connections be free when it has answered? Those held by a transaction or a pin will not,
@@ -106,29 +130,43 @@ static void lose_sequence(struct dispatch *d, struct ticket *t)
         pw_ticket_fail(d, t, PW_SEQUENCE_LOST, pw_sequences_lost_text);
 }
 
+/* The connection for a request, or NULL: it has to wait. last got the one before it in this turn; mine is the one it
+ * needs, if any. */
+static struct server *choose(struct dispatch *d, struct server_pool *p, const struct ticket *t, struct server *last,
+                             enum sequence_need need, struct server *mine)
+{
+    bool fast = may_pipeline(d, t);
+    if (fast && need == SEQUENCE_ANY && may_go_together(d, last, t))
+        return last;
+    struct server *s = need == SEQUENCE_ANY ? pw_server_pool_idle(p, t->settings) : mine;
+    if (s && need != SEQUENCE_WAIT) {
+        s->shared = fast;
+        return s;
+    }
+    return fast ? find_shared(p, t, d->conf->batch.depth) : NULL;
+}
+
 /* Oldest first. A request that cannot share waits for an idle connection, and nobody overtakes it: the shared
  * connections then run dry and the first of them is its own. */
 static void assign(struct dispatch *d, struct server_pool *p)
 {
+    struct server *last = NULL;
     for (struct list_node *n; (n = pw_list_first(&p->waiters));) {
         struct ticket *t = ticket_of(n);
-        bool fast = may_pipeline(d, t);
         struct server *s = NULL;
         enum sequence_need need = pw_sequences_need(p, t, &s);
         if (need == SEQUENCE_LOST) {
             lose_sequence(d, t);
             continue;
         }
-        if (need == SEQUENCE_ANY)
-            s = pw_server_pool_idle(p, t->settings);
-        if (s && need != SEQUENCE_WAIT) {
-            s->shared = fast;
-        } else if (fast && (s = find_shared(p, t, d->conf->batch.depth))) {
+        s = choose(d, p, t, last, need, s);
+        if (!s)
+            break;
+        if (s->in_flight > 0) {
             pw_metric_inc(d->env.metrics, PW_METRIC_BATCH_PIPELINED);
             t->pipelined = true;
-        } else {
-            break;
         }
+        last = s->shared ? s : NULL;
         start(d, p, t, s);
     }
     if (pw_list_empty(&p->waiters)) {

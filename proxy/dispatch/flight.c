@@ -55,6 +55,7 @@ bool pw_flight_join(struct dispatch *d, struct ticket *t)
         t->joined = f;
         t->queued_us = d->env.loop->now_us;
         pw_list_push_back(&f->followers, &t->queue_link);
+        t->pool->joined++;
         return true;
     }
     if (f)
@@ -128,6 +129,7 @@ void pw_flight_leave(struct dispatch *d, struct ticket *t)
 {
     struct flight *f = t->joined;
     pw_list_remove(&f->followers, &t->queue_link);
+    t->pool->joined--;
     t->joined = NULL;
     struct ticket *leader = f->leader;
     if (!leader->client && pw_list_empty(&f->followers) && leader->state == TICKET_QUEUED)
@@ -164,6 +166,7 @@ void pw_flight_done(struct dispatch *d, struct ticket *t)
     while ((n = pw_list_pop_front(&f->followers))) {
         struct ticket *follower = PW_LIST_ENTRY(n, struct ticket, queue_link);
         follower->joined = NULL;
+        follower->pool->joined--;
         if (!t->failed && serve(d, f, follower, t->rows))
             continue;
         follower->no_join = true;

@@ -110,6 +110,7 @@ struct server_pool {
     struct list relay_waiters; /* logins that wait for their turn; dispatch owns the nodes */
     uint32_t relays;           /* logins being relayed now */
     struct list waiters; /* dispatch's tickets that wait, in order; dispatch owns the nodes */
+    uint32_t joined;     /* further ones, which wait for the answer to another that is the same */
     struct list_node poke_link; /* LINK dispatch's list of pools to look at this turn */
     uint32_t clients;    /* sessions that use this pool */
     uint32_t logins;     /* sessions on their way into it */

@@ -131,7 +131,10 @@ static void publish(struct worker *w)
     w->seen.connected = w->loop.connected;
     size_t waiting = 0;
     PW_HASHMAP_FOR(&w->dispatch->pools, h, tmp)
-        waiting += PW_CONTAINER_OF(h, struct server_pool, node)->waiters.count;
+    {
+        const struct server_pool *p = PW_CONTAINER_OF(h, struct server_pool, node);
+        waiting += p->waiters.count + p->joined;
+    }
     pw_metric_set(m, PW_METRIC_CLIENTS_WAITING, waiting);
     struct plan_memo_stats memo;
     pw_plan_memo_stats(w->dispatch->memo, &memo);
