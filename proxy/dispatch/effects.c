@@ -323,6 +323,14 @@ static void doubt_pins(struct client *c, const struct ticket *t, bool in_txn)
         pw_client_set_pins(c, c->pins & ~PIN_BIT(PIN_SEQUENCE));
 }
 
+/* One statement that set something and did nothing else: what is reported now, any server would report. */
+static void learn_from(struct client *c, const struct ticket *t, const struct server *s)
+{
+    if ((t->flags & PLAN_F_SETS) && !(t->flags & PLAN_F_MULTI) && t->n_plans == 1 && !t->failed &&
+        c->pin == PIN_NONE && s->txn == 'I')
+        pw_welcome_learn(c->settings, s);
+}
+
 void pw_effects_end(struct dispatch *d, struct ticket *t, struct server *s)
 {
     struct client *c = t->client;
@@ -370,4 +378,5 @@ void pw_effects_end(struct dispatch *d, struct ticket *t, struct server *s)
     }
     doubt_pins(c, t, in_txn);
     c->txn = s->txn;
+    learn_from(c, t, s);
 }
