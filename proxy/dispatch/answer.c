@@ -105,6 +105,19 @@ static bool is_own_definition(struct server *s, const struct expect *e)
     return next->kind == EXPECT_SYNC && next->action == EXPECT_SKIP;
 }
 
+/* A Bind to a name that nobody has, and nothing was executed in front of it: what follows was not understood, since there
+ * was nothing to understand, and was not run. */
+static bool is_unknown_name(const struct ticket *t, const struct expect *at)
+{
+    if (at->kind != EXPECT_BIND || at->action != EXPECT_FORWARD || at->op >= t->n_ops ||
+        t->ops[at->op].stmt || strcmp(t->sqlstate, "26000") != 0)
+        return false;
+    for (uint32_t i = 0; i < at->op; i++)
+        if (t->ops[i].kind == EXPECT_EXECUTE)
+            return false;
+    return true;
+}
+
 static enum verdict on_error(struct intake *r, struct slice body)
 {
     struct server *s = r->s;
@@ -157,6 +170,7 @@ static enum verdict on_error(struct intake *r, struct slice body)
             pw_client_undo_names(t->client, t, at.op);
         return PASS;
     }
+    t->ran_nothing = is_unknown_name(t, &at);
     bool renamed = rename_error(r, t, &at, body);
     undo_names(t, &at);
     pw_answer_drop_until_sync(s, t);

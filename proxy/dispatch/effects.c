@@ -189,6 +189,16 @@ bool pw_effects_is_reset(const struct ticket *t)
     return false;
 }
 
+/* Values are bytes in the encoding that the session had then: in another one they cannot be replayed. */
+static bool is_tied_to_encoding(const struct settings *set)
+{
+    for (uint32_t i = 0; i < set->n; i++)
+        for (const char *p = set->list[i].value; *p; p++)
+            if ((uint8_t)*p > 127)
+                return true;
+    return false;
+}
+
 /* name has this value now, on the server and for the session. value NULL: the default, which for the
  * session is what it logged in with. */
 static void apply_set(struct client *c, struct server *s, const char *name, const char *value)
@@ -198,6 +208,8 @@ static void apply_set(struct client *c, struct server *s, const char *name, cons
         return;
     }
     const char *at_login = pw_settings_get(c->login_settings, name);
+    if (!strcmp(name, "client_encoding") && is_tied_to_encoding(c->settings))
+        pw_client_pin(c, PIN_SET);
     struct settings *mine = pw_settings_with(c->settings, name, value ? value : at_login);
     struct settings *its = pw_settings_with(s->settings, name, value);
     if (!mine || !its) { /* too long or too many: not replayed, so the session stays where it is */
@@ -344,8 +356,9 @@ void pw_effects_end(struct dispatch *d, struct ticket *t, struct server *s)
         for (uint32_t i = 0; i < t->n_plans; i++)
             if (t->plans[i]->n_sets)
                 note_sets(d, c, s, t->plans[i], in_txn);
-    /* A syntax error: nothing of the message was run, so nothing was left behind. */
-    if (t->pins_added && c->translate && t->n_plans == 1 && !strcmp(t->sqlstate, "42601"))
+    /* A syntax error, or an unknown name: nothing of the message was run, so nothing was left behind. */
+    bool ran_nothing = t->ran_nothing || (t->n_plans == 1 && !strcmp(t->sqlstate, "42601"));
+    if (t->pins_added && c->translate && ran_nothing)
         pw_client_set_pins(c, c->pins & ~t->pins_added);
     if (in_txn && t->txn_tag == 'R' && c->txn_settings)
         remember_all(d, c);

@@ -107,6 +107,7 @@ struct ticket {
     bool promoted;       /* its unnamed statement is one of ours on the server, see promote.c */
     bool again;          /* ... and that was refused: it is sent as it came */
     bool failed;         /* the server sent an error */
+    bool ran_nothing;    /* ... before any of it was executed */
     bool deallocs_all;   /* a translated DEALLOCATE ALL was sent */
     bool replied;        /* at least one byte of its reply went to the client */
     bool retried;        /* was sent a second time after losing its server */

@@ -158,6 +158,10 @@ class RoundTrips(OneConnection):
         for _ in range(2):
             self.assertEqual(two.value("select current_setting('my.name', true)") or "", "")
             self.assertEqual(one.rows("select current_setting('my.name')"), [[b"caf\xe9"]])
+        one.simple("set client_encoding to 'UTF8'")  # from now on those bytes are no text: the session keeps its server
+        self.assertEqual(one.rows("select current_setting('my.name')"), [["caf\u00e9".encode()]])
+        one.finish()
+        self.assertEqual(two.value("select current_setting('my.name', true)") or "", "")
 
 
 class Refused(OneConnection):
