@@ -28,7 +28,7 @@ def quoted(text):
 SETTINGS = (
     ("timezone", ["Asia/Tokyo", "UTC", "Europe/Berlin", "-3"]), ("datestyle", ["German", "SQL, DMY", "ISO, MDY"]),
     ("intervalstyle", ["iso_8601", "postgres"]), ("search_path", ["a, public", "b, public", '"$user", public', ""]),
-    ("bytea_output", ["escape", "hex"]), ("extra_float_digits", ["0", "1"]), ("my.own", ["x", "it''s", "back\\slash", ""]),
+    ("bytea_output", ["escape", "hex"]), ("extra_float_digits", ["0", "1"]), ("my.own", ["x", "it''s", ""]),
     ("client_encoding", ["LATIN1", "UTF8"]), ("standard_conforming_strings", ["off", "on"]), ("work_mem", ["7MB", "8MB"]),
     ("application_name", ["one", "two", "three"]), ("role", ["one", "two", "none"]), ("statement_timeout", ["0", "60s"]),
     ("default_transaction_isolation", ["serializable", "read committed", "repeatable read"]),
