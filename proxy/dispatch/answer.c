@@ -229,12 +229,16 @@ static void note_tag(struct intake *r, struct ticket *t, const struct expect *e,
         t->client->used_sequence = false;
         s->sequences_of = 0;
     }
-    if (pw_slice_is(tag, "COMMIT"))
-        t->txn_tag = 'C';
+    if (pw_slice_is(tag, "COMMIT") || pw_slice_is(tag, "PREPARE TRANSACTION"))
+        t->txn_tag = 'C'; /* both keep what was SET (xact.c, PrepareTransaction) */
     else if (pw_slice_is(tag, "ROLLBACK"))
         t->txn_tag = 'R';
-    else
+    else {
         note_deallocation(t, e, s, tag);
+        return;
+    }
+    if (t->n_txn_tags < UINT8_MAX)
+        t->n_txn_tags++;
 }
 
 /* A change that nothing in the request explains: a function changed a setting, not known how to replay. */

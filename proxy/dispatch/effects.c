@@ -315,6 +315,14 @@ static void end_txn_sets(struct client *c, struct server *s, bool committed)
     drop_sets(c);
 }
 
+/* COMMIT AND CHAIN, or COMMIT and BEGIN in one message: what was SET stays, what was SET LOCAL is over. */
+static void chain(struct client *c, struct server *s)
+{
+    end_txn_sets(c, s, true);
+    pw_settings_unref(c->txn_settings);
+    c->txn_settings = NULL;
+}
+
 /* What came in the same request behind the last DISCARD ALL. */
 static uint32_t pins_after_discard(const struct ticket *t)
 {
@@ -360,12 +368,15 @@ void pw_effects_end(struct dispatch *d, struct ticket *t, struct server *s)
     bool ran_nothing = t->ran_nothing || (t->n_plans == 1 && !strcmp(t->sqlstate, "42601"));
     if (t->pins_added && c->translate && ran_nothing)
         pw_client_set_pins(c, c->pins & ~t->pins_added);
-    if (in_txn && t->txn_tag == 'R' && c->txn_settings)
+    bool in_part = (in_txn && t->txn_tag == 'R') || t->n_txn_tags > 1; /* as ROLLBACK TO; or several ends in one message */
+    if (in_part && in_txn && c->txn_settings)
         remember_all(d, c);
-    if (in_txn && t->txn_tag == 'R' && c->n_txn_sets) {
-        pw_client_pin(c, PIN_SET); /* ROLLBACK TO SAVEPOINT may have undone some of them */
+    if (in_part && c->n_txn_sets) { /* which of them were undone? */
+        pw_client_pin(c, PIN_SET);
         drop_sets(c);
     }
+    if (in_txn && t->txn_tag == 'C' && !in_part)
+        chain(c, s);
     if (!in_txn) {
         if (c->n_txn_sets)
             end_txn_sets(c, s, t->txn_tag == 'C');

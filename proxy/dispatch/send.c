@@ -385,8 +385,9 @@ void pw_send_rest(struct dispatch *d, struct ticket *t, struct server *s)
             pw_params_init(&t->before);
             pw_welcome_copy(&t->before, &s->params);
             pw_gate_told(t, &t->before);
-            if (!pw_params_set(&t->before, PW_SLICE_LIT("application_name"),
-                               pw_slice_str(t->client->app_name)))
+            bool renamed = t->client->txn == 'I' && t->client->pin == PIN_NONE; /* or it holds s */
+            if (renamed && !pw_params_set(&t->before, PW_SLICE_LIT("application_name"),
+                                          pw_slice_str(t->client->app_name)))
                 pw_params_free(&t->before);
         }
     }

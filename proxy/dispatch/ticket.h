@@ -123,6 +123,7 @@ struct ticket {
     struct params before; /* OWN while is_reset: what the client was last told */
     bool is_probe;       /* no client messages: settings replay for a login */
     char txn_tag;        /* last transaction command completed: 'B'egin 'C'ommit 'R'ollback or 0 */
+    uint8_t n_txn_tags;  /* ... how many: more than one may have undone a part */
     uint8_t end_status;  /* transaction status at its ReadyForQuery */
 };
 

@@ -3,6 +3,7 @@
 PostgreSQL and through pgweir, and every message must be equal. A failure names its seed."""
 import os
 import random
+import struct
 
 import support
 from support import pgwire
@@ -37,11 +38,46 @@ SETTINGS = (
 
 LOOKS = ["select v from t", "select timestamptz '2024-07-01 12:00:00+00', interval '1 day 02:00', date '2024-02-29'",
          "select 'a\\b', '\\xde41'::bytea, 0.1::float8 + 0.2", "select chr(252)", "select current_user, session_user",
-         "select current_schemas(true)", "show transaction_isolation", "show transaction_read_only", "select 1 / 0",
+         "select current_schemas(false)", "show transaction_isolation", "show transaction_read_only", "select 1 / 0",
          "select v from no_such_table", "selec", "",
          "select name, setting, unit from pg_settings where name !~ '^(pg_|port$|unix|log_)' order by name", "select application_name from pg_stat_activity where pid = pg_backend_pid()",
          "insert into log values (current_user, current_schema()) returning *", "update log set who = who where false",
          "values (1, current_setting('my.own', true))", "vacuum log"]
+
+# What keeps a session on its connection until it is undone, which each of these does: the next one needs the connection.
+KEEPS = [["listen ch", "select pg_listening_channels()", "unlisten *"],
+         ["create temp table mine (a int)", "insert into mine values (1) returning a", "table mine", "drop table mine"],
+         ["begin", "create temp table mine on commit drop as select 1 as a", "table mine", "commit", "table mine"],
+         ["set search_path to pg_temp, public", "create table mine (a int)", "table mine", "drop table mine", "reset search_path"],
+         ["select 1 as a into temp mine", "table mine", "drop table mine"],
+         ["prepare p(int) as select v, $1 from t", "execute p(7)", "select name, statement from pg_prepared_statements",
+          "deallocate p", "execute p(7)", "deallocate all"],
+         ["select pg_advisory_lock(7)", "select count(*) from pg_locks where locktype = 'advisory'", "select pg_advisory_unlock(7)"],
+         ["select pg_advisory_lock(7), pg_advisory_lock(8)", "select pg_advisory_unlock_all()"],
+         ["begin", "declare c cursor with hold for select v from t", "commit", "fetch c", "select name from pg_cursors", "close c"],
+         ["begin", "set timezone to 'UTC'", "savepoint s", "set timezone to 'Asia/Tokyo'", "rollback to s", "show timezone",
+          "commit", "show timezone", "discard all"],
+         ["begin", "set local role one", "select current_user", "savepoint s", "set role two", "release s", "select current_user",
+          "rollback", "select current_user", "discard all"],
+         ["begin; set timezone to 'UTC'; commit", "show timezone", "discard all"],
+         ["set timezone to 'UTC'; select 1 / 0", "show timezone", "discard all"],
+         ["begin", "selec", "set timezone to 'UTC'", "commit", "show timezone"],
+         ["begin", "set my.own to 'in'", "rollback", "select current_setting('my.own', true)"],
+         ["begin", "set my.own to 'in'", "prepare transaction 'p'", "select current_setting('my.own', true)",
+          "rollback prepared 'p'"],
+         ["begin", "set my.own to 'in'", "commit; begin", "rollback", "select current_setting('my.own', true)"],
+         ["begin", "set my.own to 'in'", "rollback; begin", "commit", "select current_setting('my.own', true)",
+          "discard all"],
+         ["begin", "set my.own to 'in'", "rollback; begin; commit", "select current_setting('my.own', true)", "discard all"],
+         ["begin", "set my.own to 'in'", "savepoint s", "set my.own to 'deep'", "rollback to s; commit",
+          "select current_setting('my.own', true)", "discard all"],
+         ["begin", "set local my.own to 'in'", "commit and chain", "select current_setting('my.own', true)", "commit"],
+         ["begin", "set local search_path to a", "commit and chain", "select v from t", "commit", "select v from t"],
+         ["begin", "set my.own to 'in'", "rollback and chain", "select current_setting('my.own', true)", "commit",
+          "select current_setting('my.own', true)", "discard all"],
+         ["begin", "set my.own to 'in'", "commit and chain", "set my.own to 'out'", "rollback", "select current_setting('my.own', true)"],
+         ["begin", "reset all", "commit", "show timezone", "discard all"], ["select set_my_own('deep')",
+          "select current_setting('my.own', true)", "discard all"]]
 
 
 class Steps:
@@ -91,6 +127,8 @@ class Steps:
             return self.block()
         if roll < 0.6:
             return self.prepared()
+        if roll < 0.66:
+            return simple(*self.random.choice(KEEPS))
         look = self.random.choice(LOOKS)
         return extended(look) if roll < 0.8 and look else simple(look)
 
@@ -99,6 +137,7 @@ class Turns(support.Case):
     proxy_only = True
     database = {"pool_size": 1, "query_wait_timeout": "20s"}
     sections = {"pgweir": {"workers": 1}}
+    settings = {"max_prepared_transactions": 2}
 
     @classmethod
     def prepare(cls):
@@ -108,14 +147,30 @@ class Turns(support.Case):
                         "grant one, two to app; grant all on all tables in schema public to public;"
                         "grant usage on schema a to one, app; grant usage on schema b to two, app;"
                         "grant select on a.t to one, app; grant select on b.t to two, app;"
+                        "create function set_my_own(text) returns text language sql as "
+                        "$$ select set_config('my.own', $1, false) $$;"
                         "alter role app set my.own to 'the role''s'")
+
+    @staticmethod
+    def plain(kind, body):
+        """A message without what two runs may differ in: numbers of tables made meanwhile."""
+        if kind in "EN":
+            return sorted(pgwire.error_fields(body).items())
+        if kind != "T":
+            return body
+        columns, at = [], 2
+        for _ in range(struct.unpack("!H", body[:2])[0]):
+            end = body.index(b"\0", at) + 1
+            table, rest = struct.unpack("!I", body[end:end + 4])[0], body[end + 4:end + 18]
+            columns.append((body[at:end], table > 0, rest))
+            at = end + 18
+        return columns
 
     def play(self, conn, requests):
         said = []
         for request in requests:
             conn.send(request)
-            for kind, body in conn.until("Z"):
-                said.append((kind, sorted(pgwire.error_fields(body).items()) if kind in "EN" else body))
+            said += [(kind, self.plain(kind, body)) for kind, body in conn.until("Z")]
         return said
 
     def turns(self, seed):
@@ -141,6 +196,18 @@ class Turns(support.Case):
         for direct, proxied in pairs:
             direct.finish()
             proxied.finish()
+
+    def test_each_that_keeps(self):
+        looks = simple("select v from t", "select current_user, current_setting('my.own', true), current_setting('timezone')")
+        direct = pgwire.connect(self.cluster.address, "app", "postgres")
+        self.open.append(direct)
+        proxied, other = self.client(user="app"), self.client(user="app")
+        for number, texts in enumerate(KEEPS):
+            with self.subTest(number):
+                for requests in simple(*texts), looks:
+                    self.assertEqual(self.play(proxied, requests), self.play(direct, requests))
+                    other.simple("set my.own to 'not yours'; set timezone to 'Asia/Kolkata'")
+                    self.assertIn(("D", b"\0\1\0\0\0\tin public"), other.simple("select v from t"))
 
     def test_turns(self):
         for seed in SEEDS:
