@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proxy/dispatch/receive_priv.h"
+#include "proxy/dispatch/send_priv.h"
 #include "proxy/wire/back.h"
 #include "proxy/wire/errfields.h"
 
@@ -105,6 +106,19 @@ static bool is_own_definition(struct server *s, const struct expect *e)
     return next->kind == EXPECT_SYNC && next->action == EXPECT_SKIP;
 }
 
+/* A Bind to a name that nobody has, and nothing was executed in front of it: what follows was not understood, since there
+ * was nothing to understand, and was not run. */
+static bool is_unknown_name(const struct ticket *t, const struct expect *at)
+{
+    if (at->kind != EXPECT_BIND || at->action != EXPECT_FORWARD || at->op >= t->n_ops ||
+        t->ops[at->op].stmt || strcmp(t->sqlstate, "26000") != 0)
+        return false;
+    for (uint32_t i = 0; i < at->op; i++)
+        if (t->ops[i].kind == EXPECT_EXECUTE)
+            return false;
+    return true;
+}
+
 static enum verdict on_error(struct intake *r, struct slice body)
 {
     struct server *s = r->s;
@@ -135,9 +149,17 @@ static enum verdict on_error(struct intake *r, struct slice body)
     if (e->action == EXPECT_SKIP) { /* kept for the one who asked: a login, or the client's FATAL */
         pw_buf_reset(&t->key);
         pw_buf_append(&t->key, body.ptr, body.len);
+        if (e->kind == EXPECT_QUERY)
+            return DROP; /* our own replay failed: finish() leads to who tells the client why */
+        if (t->is_replaying) {
+            pw_answer_drop_until_sync(s, t);
+            return DROP;
+        }
+        if (t->is_gated && !fatal) { /* the server discards the request: nothing more comes */
+            r->then = THEN_REPLAYED;
+            return DROP;
+        }
     }
-    if (e->action == EXPECT_SKIP && e->kind == EXPECT_QUERY)
-        return DROP; /* our own replay failed: finish() tells the client why */
     struct expect at = *e;
     const struct op *op = at.action == EXPECT_FORWARD && at.op < t->n_ops ? &t->ops[at.op] : NULL;
     if (op && op->dealloc == DEALLOC_ONE && t->translate && s->txn != 'E')
@@ -149,6 +171,7 @@ static enum verdict on_error(struct intake *r, struct slice body)
             pw_client_undo_names(t->client, t, at.op);
         return PASS;
     }
+    t->ran_nothing = is_unknown_name(t, &at);
     bool renamed = rename_error(r, t, &at, body);
     undo_names(t, &at);
     pw_answer_drop_until_sync(s, t);
@@ -207,12 +230,41 @@ static void note_tag(struct intake *r, struct ticket *t, const struct expect *e,
         t->client->used_sequence = false;
         s->sequences_of = 0;
     }
-    if (pw_slice_is(tag, "COMMIT"))
-        t->txn_tag = 'C';
+    if (pw_slice_is(tag, "COMMIT") || pw_slice_is(tag, "PREPARE TRANSACTION"))
+        t->txn_tag = 'C'; /* both keep what was SET (xact.c, PrepareTransaction) */
     else if (pw_slice_is(tag, "ROLLBACK"))
         t->txn_tag = 'R';
-    else
+    else {
         note_deallocation(t, e, s, tag);
+        return;
+    }
+    if (t->n_txn_tags < UINT8_MAX)
+        t->n_txn_tags++;
+}
+
+/* A change that nothing in the request explains: a function changed a setting, not known how to replay. */
+static bool is_surprise(const struct ticket *t)
+{
+    const uint32_t expected = PLAN_F_SETS | PLAN_F_TXN_END | PLAN_F_UNPINS | PLAN_F_PINS;
+    return t->client && !t->failed && !(t->flags & expected);
+}
+
+/* Settings were replayed in front of the request: does what the server reports now differ from what its client was
+ * told? */
+static void settle(struct intake *r, struct ticket *t)
+{
+    if (!t->replayed_from || t->is_reset || !t->client)
+        return;
+    struct buf out;
+    pw_buf_init(&out, 2 * PARAMS_BYTES_MAX);
+    if (pw_gate_settle(t, r->s, &out)) {
+        reply_local(r, t, &out);
+        if (is_surprise(t)) {
+            pw_client_pin(t->client, PIN_SET);
+            t->settings->welcome_known = false; /* or that has changed meanwhile */
+        }
+    }
+    pw_buf_free(&out);
 }
 
 static enum verdict finish(struct intake *r, struct slice body)
@@ -226,7 +278,11 @@ static enum verdict finish(struct intake *r, struct slice body)
     s->txn = (uint8_t)body.ptr[0];
     s->in_copy = false;
     if (e.action == EXPECT_SKIP && e.kind == EXPECT_SYNC) {
-        r->then = t && t->is_asking ? THEN_ANSWERED : t && t->again ? THEN_AGAIN : THEN_NOTHING;
+        r->then = !t                ? THEN_NOTHING
+                  : t->is_asking    ? THEN_ANSWERED
+                  : t->is_replaying ? THEN_REPLAYED
+                  : t->again        ? THEN_AGAIN
+                                    : THEN_NOTHING;
         return DROP; /* or statements were prepared under the client's own names */
     }
     if (e.action == EXPECT_SKIP) { /* the end of our replay: the request itself may follow */
@@ -234,6 +290,7 @@ static enum verdict finish(struct intake *r, struct slice body)
         return DROP;
     }
     t->end_status = s->txn;
+    settle(r, t);
     pw_effects_end(d, t, s); /* before the client hears */
     r->then = t->is_reset               ? THEN_RESTORE
               : pw_unpin_is_due(t, s) ? THEN_ASK
@@ -253,6 +310,11 @@ static enum verdict on_async(struct intake *r, uint8_t type, struct slice body)
     struct name_value nv;
     if (e && e->kind == EXPECT_PARSE && e->stmt)
         e->stmt->plain = false; /* a notice belongs to each Parse */
+    if (type == BACK_PARAMETER_STATUS && pw_back_parameter_status(body, &nv)) {
+        s->close_when_idle |= !pw_params_set(&s->params, nv.name, nv.value);
+        if (ours || (t && pw_gate_hides(t, nv.name)))
+            return DROP;
+    }
     if (t && t->fill && type != BACK_PARAMETER_STATUS) {
         pw_cache_fill_abandon(t->fill);
         t->fill = NULL;
@@ -260,12 +322,8 @@ static enum verdict on_async(struct intake *r, uint8_t type, struct slice body)
     if (t)
         pw_flight_spoil(t);
     if (type == BACK_PARAMETER_STATUS && pw_back_parameter_status(body, &nv)) {
-        s->close_when_idle |= !pw_params_set(&s->params, nv.name, nv.value);
-        struct client *c = t ? t->client : NULL;
-        const uint32_t expected = PLAN_F_SETS | PLAN_F_TXN_END | PLAN_F_UNPINS | PLAN_F_PINS;
-        if (!ours && c && !t->failed && !(t->flags & expected) &&
-            !pw_slice_is(nv.name, "in_hot_standby"))
-            pw_client_pin(c, PIN_SET); /* a function changed a setting: not known how to replay */
+        if (t && is_surprise(t) && !pw_slice_is(nv.name, "in_hot_standby"))
+            pw_client_pin(t->client, PIN_SET);
     }
     if (ours || (t && t->is_reset && type == BACK_PARAMETER_STATUS))
         return DROP;
@@ -349,7 +407,11 @@ enum verdict pw_answer_message(struct intake *r, const struct frame *f, struct s
         t->in_copy_in = false;
         s->in_copy = false;
     }
-    if (done)
+    if (done) {
+        bool gate = e->kind == EXPECT_CLOSE && !forward && t && t->is_gated;
         pw_stmt_unref(pw_intake_pop(s).stmt);
+        if (gate)
+            pw_gate_passed(r->d, t);
+    }
     return forward ? PASS : DROP;
 }

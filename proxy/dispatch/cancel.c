@@ -168,7 +168,8 @@ static void cancel_ticket(struct dispatch *d, struct ticket *t, int fd)
     t->cancel_asked = true;
     if (s->in_flight != 1 || !head || head->ticket != t) {
         tell(t->client, s, "waits: the connection also carries other requests");
-    } else if (head->action == EXPECT_SKIP && head->kind == EXPECT_QUERY) {
+    } else if (t->is_gated || t->is_replaying ||
+               (head->action == EXPECT_SKIP && head->kind == EXPECT_QUERY)) {
         tell(t->client, s, "waits: the session's settings are being replayed");
     } else if (busy) {
         tell(t->client, s, "waits: an earlier cancel is still under way");

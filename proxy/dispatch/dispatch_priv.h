@@ -61,6 +61,9 @@ void pw_ticket_send(struct dispatch *d, struct ticket *t, struct server *s);
 bool pw_ticket_restore(struct dispatch *d, struct ticket *t, struct server *s);
 void pw_ticket_end_reset(struct dispatch *d, struct ticket *t, struct server *s);
 void pw_ticket_replayed(struct dispatch *d, struct ticket *t, struct server *s);
+void pw_gate_passed(struct dispatch *d, struct ticket *t); /* settings that went with it were taken */
+
+void pw_welcome_learn(struct settings *set, const struct server *s); /* s is clean and has them */
 
 /* probe.c: settings replay for a login */
 void pw_probe_done(struct dispatch *d, struct ticket *t, struct server *s);

@@ -189,6 +189,16 @@ bool pw_effects_is_reset(const struct ticket *t)
     return false;
 }
 
+/* Values are bytes in the encoding that the session had then: in another one they cannot be replayed. */
+static bool is_tied_to_encoding(const struct settings *set)
+{
+    for (uint32_t i = 0; i < set->n; i++)
+        for (const char *p = set->list[i].value; *p; p++)
+            if ((uint8_t)*p > 127)
+                return true;
+    return false;
+}
+
 /* name has this value now, on the server and for the session. value NULL: the default, which for the
  * session is what it logged in with. */
 static void apply_set(struct client *c, struct server *s, const char *name, const char *value)
@@ -198,6 +208,8 @@ static void apply_set(struct client *c, struct server *s, const char *name, cons
         return;
     }
     const char *at_login = pw_settings_get(c->login_settings, name);
+    if (!strcmp(name, "client_encoding") && is_tied_to_encoding(c->settings))
+        pw_client_pin(c, PIN_SET);
     struct settings *mine = pw_settings_with(c->settings, name, value ? value : at_login);
     struct settings *its = pw_settings_with(s->settings, name, value);
     if (!mine || !its) { /* too long or too many: not replayed, so the session stays where it is */
@@ -303,6 +315,14 @@ static void end_txn_sets(struct client *c, struct server *s, bool committed)
     drop_sets(c);
 }
 
+/* COMMIT AND CHAIN, or COMMIT and BEGIN in one message: what was SET stays, what was SET LOCAL is over. */
+static void chain(struct client *c, struct server *s)
+{
+    end_txn_sets(c, s, true);
+    pw_settings_unref(c->txn_settings);
+    c->txn_settings = NULL;
+}
+
 /* What came in the same request behind the last DISCARD ALL. */
 static uint32_t pins_after_discard(const struct ticket *t)
 {
@@ -323,6 +343,14 @@ static void doubt_pins(struct client *c, const struct ticket *t, bool in_txn)
         pw_client_set_pins(c, c->pins & ~PIN_BIT(PIN_SEQUENCE));
 }
 
+/* One statement that set something and did nothing else: what is reported now, any server would report. */
+static void learn_from(struct client *c, const struct ticket *t, const struct server *s)
+{
+    if ((t->flags & PLAN_F_SETS) && !(t->flags & PLAN_F_MULTI) && t->n_plans == 1 && !t->failed &&
+        c->pin == PIN_NONE && s->txn == 'I')
+        pw_welcome_learn(c->settings, s);
+}
+
 void pw_effects_end(struct dispatch *d, struct ticket *t, struct server *s)
 {
     struct client *c = t->client;
@@ -336,15 +364,19 @@ void pw_effects_end(struct dispatch *d, struct ticket *t, struct server *s)
         for (uint32_t i = 0; i < t->n_plans; i++)
             if (t->plans[i]->n_sets)
                 note_sets(d, c, s, t->plans[i], in_txn);
-    /* A syntax error: nothing of the message was run, so nothing was left behind. */
-    if (t->pins_added && c->translate && t->n_plans == 1 && !strcmp(t->sqlstate, "42601"))
+    /* A syntax error, or an unknown name: nothing of the message was run, so nothing was left behind. */
+    bool ran_nothing = t->ran_nothing || (t->n_plans == 1 && !strcmp(t->sqlstate, "42601"));
+    if (t->pins_added && c->translate && ran_nothing)
         pw_client_set_pins(c, c->pins & ~t->pins_added);
-    if (in_txn && t->txn_tag == 'R' && c->txn_settings)
+    bool in_part = (in_txn && t->txn_tag == 'R') || t->n_txn_tags > 1; /* as ROLLBACK TO; or several ends in one message */
+    if (in_part && in_txn && c->txn_settings)
         remember_all(d, c);
-    if (in_txn && t->txn_tag == 'R' && c->n_txn_sets) {
-        pw_client_pin(c, PIN_SET); /* ROLLBACK TO SAVEPOINT may have undone some of them */
+    if (in_part && c->n_txn_sets) { /* which of them were undone? */
+        pw_client_pin(c, PIN_SET);
         drop_sets(c);
     }
+    if (in_txn && t->txn_tag == 'C' && !in_part)
+        chain(c, s);
     if (!in_txn) {
         if (c->n_txn_sets)
             end_txn_sets(c, s, t->txn_tag == 'C');
@@ -370,4 +402,5 @@ void pw_effects_end(struct dispatch *d, struct ticket *t, struct server *s)
     }
     doubt_pins(c, t, in_txn);
     c->txn = s->txn;
+    learn_from(c, t, s);
 }

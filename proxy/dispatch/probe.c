@@ -1,7 +1,6 @@
 /* A login with settings never seen before: they are replayed on a server once, to learn whether it takes them and what
  * it reports (ParameterStatus) with them. Later logins with the same settings need no server. */
 #include "proxy/dispatch/dispatch_priv.h"
-#include "proxy/pool/welcome.h"
 
 void pw_dispatch_probe(struct client *c)
 {
@@ -20,10 +19,6 @@ void pw_probe_done(struct dispatch *d, struct ticket *t, struct server *s)
     bool ok = !t->failed;
     struct buf error = t->key; /* the error's body, taken over */
     pw_buf_init(&t->key, error.max);
-    if (ok && !t->settings->welcome_known) {
-        pw_welcome_copy(&t->settings->welcome, &s->params);
-        t->settings->welcome_known = true;
-    }
     s->in_flight--;
     t->server = NULL;
     if (c) {

@@ -163,6 +163,8 @@ void pw_promote(struct dispatch *d, struct ticket *t)
 bool pw_promote_refused(struct ticket *t, struct server *s)
 {
     const struct expect *head = pw_expect_head(&s->expects);
+    if (t->is_gated || t->is_replaying) /* it is about the session's settings, in front of the request */
+        return false;
     bool unsaid = t->is_simple ? head->action == EXPECT_SKIP && head->kind != EXPECT_QUERY
                                : head->action == EXPECT_FAKE;
     if (!t->promoted || !t->client || !unsaid)

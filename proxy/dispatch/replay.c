@@ -1,47 +1,73 @@
 /*
  * A session's settings on the connection that serves it next: what differs is replayed before the
- * request, and RESET goes back to what the session had at login.
+ * request, in the same write where that can be (gate.c), and RESET goes back to what the session had
+ * at login.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "proxy/dispatch/send_priv.h"
 #include "proxy/dispatch/sequences.h"
+#include "proxy/pool/welcome.h"
 #include "proxy/wire/emit.h"
 #include "proxy/wire/errfields.h"
 
-/*
- * Settings and application_name that differ, as one simple Query of our own. A name alone is
- * harmless and travels with the request. Settings are waited for (true): were one refused, the
- * request would run under the wrong search_path or role.
- */
+/* What is harmless under other settings, as one simple Query: the request follows. */
+static void send_extras(struct dispatch *d, struct ticket *t, struct server *s,
+                        const struct gate_extras *extras)
+{
+    struct buf *out = pw_send_scratch(d);
+    struct emit e = pw_emit_begin(out, FRONT_QUERY);
+    if (extras->discard_sequences)
+        pw_buf_append_str(out, "DISCARD SEQUENCES;");
+    if (extras->app_name) {
+        pw_buf_append_str(out, "SET application_name TO ");
+        pw_settings_append_literal(out, extras->app_name);
+    }
+    pw_buf_append_u8(out, 0);
+    if (!pw_emit_end(&e))
+        return;
+    pw_send_expect(s, t, NULL, EXPECT_QUERY, EXPECT_SKIP);
+    pw_server_send(s, out->data, out->len);
+    pw_stmt_unref(s->unnamed); /* a simple query drops the unnamed statement */
+    s->unnamed = NULL;
+}
+
+static void forget_replay(struct ticket *t)
+{
+    pw_settings_unref(t->replayed_from);
+    t->replayed_from = NULL;
+    t->is_gated = false;
+}
+
 bool pw_replay_settings(struct dispatch *d, struct ticket *t, struct server *s)
 {
     struct client *c = t->client;
     bool rename = c && !t->shareable && strcmp(s->app_name, c->app_name) != 0;
     bool changes = s->settings != t->settings;
-    bool forgets = pw_sequences_clean(t, s);
-    if (!forgets && !changes && !rename && !t->is_probe)
+    const struct gate_extras extras = {
+        .app_name = rename ? c->app_name : NULL,
+        .discard_sequences = pw_sequences_clean(t, s),
+    };
+    forget_replay(t); /* of an earlier connection that was lost */
+    if (!extras.discard_sequences && !changes && !rename && !t->is_probe)
         return false;
-    struct buf *out = pw_send_scratch(d);
-    struct emit e = pw_emit_begin(out, FRONT_QUERY);
-    pw_settings_diff_sql(s->settings, t->settings, out);
-    if (forgets)
-        pw_buf_append_str(out, "DISCARD SEQUENCES;");
-    if (rename) {
-        pw_buf_append_str(out, "SET application_name TO ");
-        pw_settings_append_literal(out, c->app_name);
-        memcpy(s->app_name, c->app_name, sizeof s->app_name);
-    }
-    pw_buf_append_u8(out, 0);
-    if (!pw_emit_end(&e))
-        return false;
-    pw_send_expect(s, t, NULL, EXPECT_QUERY, EXPECT_SKIP);
-    pw_server_send(s, out->data, out->len);
-    pw_stmt_unref(s->unnamed); /* a simple query drops the unnamed statement */
-    s->unnamed = NULL;
     pw_metric_inc(d->env.metrics, PW_METRIC_REPLAYS);
-    return changes || t->is_probe;
+    if (rename)
+        memcpy(s->app_name, c->app_name, sizeof s->app_name);
+    if (t->is_probe || t->is_restoring || (changes && !pw_gate_is_open(t, s))) {
+        pw_gate_send(d, t, s, &extras);
+        return true;
+    }
+    if (rename || extras.discard_sequences)
+        send_extras(d, t, s, &extras);
+    if (changes) {
+        pw_gate_send(d, t, s, NULL);
+        t->is_gated = true;
+        t->replayed_from = s->settings;
+        s->settings = pw_settings_ref(t->settings);
+    }
+    return false;
 }
 
 static bool was_reset(const struct ticket *t, const char *name)
@@ -90,9 +116,8 @@ bool pw_ticket_restore(struct dispatch *d, struct ticket *t, struct server *s)
         return restore_in_txn(d, t, s);
     pw_settings_unref(t->settings);
     t->settings = pw_settings_ref(c->settings);
-    bool renamed = strcmp(s->app_name, c->app_name) != 0;
-    t->is_replaying = pw_replay_settings(d, t, s);
-    t->is_restoring = t->is_replaying || renamed;
+    t->is_restoring = true;
+    t->is_replaying = t->is_restoring = pw_replay_settings(d, t, s);
     return t->is_restoring;
 }
 
@@ -116,33 +141,45 @@ void pw_ticket_end_reset(struct dispatch *d, struct ticket *t, struct server *s)
         pw_ticket_complete(d, t, s);
 }
 
-void pw_ticket_replayed(struct dispatch *d, struct ticket *t, struct server *s)
+static void fail_replay(struct dispatch *d, struct ticket *t, struct server *s)
 {
-    bool waited = t->is_replaying, failed = t->failed;
-    t->is_replaying = false;
-    if (failed) {
-        struct slice error = pw_buf_slice(&t->key),
-                     text = PW_SLICE_LIT("settings could not be restored");
-        s->close_when_idle = true;
-        if (t->is_probe) {
-            pw_probe_done(d, t, s);
-            return;
-        }
-        pw_errfields_find(error, 'M', &text);
-        char message[256];
-        snprintf(message, sizeof message,
-                 "the session's settings could not be restored on the server connection: %.*s",
-                 (int)(text.len < 150 ? text.len : 150), text.ptr);
-        if (!waited) /* the request is on its way already: its answer is not trusted */
-            s->broken = true;
-        pw_client_undo_names(t->client, t, 0);
-        pw_ticket_fail_sent(d, t, s, PW_INTERNAL, message);
+    struct slice error = pw_buf_slice(&t->key), text = PW_SLICE_LIT("settings could not be restored");
+    char message[256];
+    s->close_when_idle = true;
+    if (t->is_probe) {
+        pw_probe_done(d, t, s);
         return;
     }
-    if (waited && !(t->is_restoring && s->txn != 'I')) {
+    pw_errfields_find(error, 'M', &text);
+    snprintf(message, sizeof message,
+             "the session's settings could not be restored on the server connection: %.*s",
+             (int)(text.len < 150 ? text.len : 150), text.ptr);
+    pw_client_undo_names(t->client, t, 0);
+    pw_ticket_fail_sent(d, t, s, PW_INTERNAL, message); /* and whatever it says now is nobody's */
+}
+
+/* What a clean server reports with these settings is what every client that has them was told. */
+void pw_welcome_learn(struct settings *set, const struct server *s)
+{
+    if (set->welcome_known || s->settings != set || s->txn != 'I')
+        return;
+    pw_welcome_copy(&set->welcome, &s->params);
+    set->welcome_known = true;
+}
+
+void pw_ticket_replayed(struct dispatch *d, struct ticket *t, struct server *s)
+{
+    bool waited = t->is_replaying;
+    t->is_replaying = false;
+    if (t->failed) {
+        fail_replay(d, t, s);
+        return;
+    }
+    if (waited) {
         pw_settings_ref(t->settings);
         pw_settings_unref(s->settings);
         s->settings = t->settings;
+        pw_welcome_learn(t->settings, s);
     }
     if (t->is_restoring) {
         t->is_restoring = false;
@@ -156,4 +193,10 @@ void pw_ticket_replayed(struct dispatch *d, struct ticket *t, struct server *s)
         }
         pw_cancel_after_replay(d, t);
     }
+}
+
+void pw_gate_passed(struct dispatch *d, struct ticket *t)
+{
+    t->is_gated = false;
+    pw_cancel_after_replay(d, t);
 }

@@ -387,8 +387,10 @@ void pw_send_rest(struct dispatch *d, struct ticket *t, struct server *s)
             t->is_reset = true;
             pw_params_init(&t->before);
             pw_welcome_copy(&t->before, &s->params);
-            if (!pw_params_set(&t->before, PW_SLICE_LIT("application_name"),
-                               pw_slice_str(t->client->app_name)))
+            pw_gate_told(t, &t->before);
+            bool renamed = t->client->txn == 'I' && t->client->pin == PIN_NONE; /* or it holds s */
+            if (renamed && !pw_params_set(&t->before, PW_SLICE_LIT("application_name"),
+                                          pw_slice_str(t->client->app_name)))
                 pw_params_free(&t->before);
         }
     }

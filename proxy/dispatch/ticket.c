@@ -106,6 +106,7 @@ void pw_ticket_free(struct ticket_pool *p, struct ticket *t)
     for (uint32_t i = 0; i < t->n_plans; i++)
         pw_plan_unref(t->plans[i]);
     pw_settings_unref(t->settings);
+    pw_settings_unref(t->replayed_from);
     if (t->is_reset)
         pw_params_free(&t->before);
     if (p->free_count >= TICKETS_KEPT || t->cap_ops > KEEP_OPS || t->cap_plans > KEEP_OPS ||

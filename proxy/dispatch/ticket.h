@@ -72,6 +72,7 @@ struct ticket {
     struct server *server; /* BACK: where it was sent; cleared when done */
     struct server_pool *pool;  /* BORROW */
     struct settings *settings; /* REF: the client's settings when it was submitted */
+    struct settings *replayed_from; /* REF: the server's, before they were replayed in front of it; or NULL */
     enum ticket_state state;
     struct list_node queue_link; /* LINK pool->waiters, or flight->followers */
     struct buf msgs;             /* OWN: the client's messages, whole */
@@ -113,6 +114,7 @@ struct ticket {
     bool promoted;       /* its statement is one of ours on the server, see promote.c */
     bool again;          /* ... and that was refused: it is sent as it came */
     bool failed;         /* the server sent an error */
+    bool ran_nothing;    /* ... before any of it was executed */
     bool deallocs_all;   /* a translated DEALLOCATE ALL was sent */
     bool replied;        /* at least one byte of its reply went to the client */
     bool retried;        /* was sent a second time after losing its server */
@@ -122,11 +124,13 @@ struct ticket {
     bool closes_unknown; /* Close of a statement that the protocol did not prepare: perhaps SQL did */
     bool is_asking;      /* whether what pinned the session is undone (unpin.c); its ReadyForQuery waits */
     bool is_replaying;   /* settings are being replayed first: its own messages wait */
+    bool is_gated;       /* settings are being replayed in front of its own messages, which were sent: gate.c */
     bool is_reset;       /* RESET and kin: ParameterStatus is told at the end, when the login's values are back */
     bool is_restoring;   /* ... and they are being put back now */
     struct params before; /* OWN while is_reset: what the client was last told */
     bool is_probe;       /* no client messages: settings replay for a login */
     char txn_tag;        /* last transaction command completed: 'B'egin 'C'ommit 'R'ollback or 0 */
+    uint8_t n_txn_tags;  /* ... how many: more than one may have undone a part */
     uint8_t end_status;  /* transaction status at its ReadyForQuery */
 };
 

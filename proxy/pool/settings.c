@@ -144,7 +144,7 @@ void pw_settings_append_set(struct buf *sql, const char *name, const char *value
     pw_buf_append_str(sql, ",false);");
 }
 
-static void append_reset(struct buf *sql, const char *name)
+void pw_settings_append_reset(struct buf *sql, const char *name)
 {
     pw_buf_append_str(sql, "RESET ");
     for (const char *part = name; *part;) { /* "a.b" is two identifiers */
@@ -162,27 +162,43 @@ static void append_reset(struct buf *sql, const char *name)
             part++;
         }
     }
-    pw_buf_append_str(sql, ";");
 }
 
-bool pw_settings_diff_sql(const struct settings *from, const struct settings *to, struct buf *sql)
+/* When it is the turn of a setting that differs. */
+enum turn { TURN_ENCODING, TURN_RESET, TURN_SET, TURNS };
+
+static enum turn turn_of(const char *name, const char *value)
 {
+    if (!strcmp(name, "client_encoding"))
+        return TURN_ENCODING;
+    return value ? TURN_SET : TURN_RESET;
+}
+
+uint32_t pw_settings_diff(const struct settings *from, const struct settings *to,
+                          struct setting_change list[PW_SETTINGS_DIFF_MAX])
+{
+    uint32_t n = 0;
+    const char *role = pw_settings_get(to, role_name);
     if (from == to)
-        return true;
-    const char *old_role = pw_settings_get(from, role_name);
-    const char *new_role = pw_settings_get(to, role_name);
-    bool undo_role = old_role != NULL;
-    if (undo_role)
-        pw_buf_append_str(sql, "RESET role;");
-    for (uint32_t i = 0; i < from->n; i++)
-        if (strcmp(from->list[i].name, role_name) != 0 && !pw_settings_get(to, from->list[i].name))
-            append_reset(sql, from->list[i].name);
-    for (uint32_t i = 0; i < to->n; i++) {
-        const char *name = to->list[i].name, *old = pw_settings_get(from, name);
-        if (strcmp(name, role_name) != 0 && (!old || strcmp(old, to->list[i].value) != 0))
-            pw_settings_append_set(sql, name, to->list[i].value);
+        return 0;
+    if (pw_settings_get(from, role_name))
+        list[n++] = (struct setting_change){role_name, NULL};
+    for (int turn = 0; turn < TURNS; turn++) {
+        for (uint32_t i = 0; i < from->n; i++) {
+            const char *name = from->list[i].name;
+            if (strcmp(name, role_name) != 0 && !pw_settings_get(to, name) &&
+                (int)turn_of(name, NULL) == turn)
+                list[n++] = (struct setting_change){name, NULL};
+        }
+        for (uint32_t i = 0; i < to->n; i++) {
+            const char *name = to->list[i].name, *value = to->list[i].value;
+            const char *old = pw_settings_get(from, name);
+            if (strcmp(name, role_name) != 0 && (!old || strcmp(old, value) != 0) &&
+                (int)turn_of(name, value) == turn)
+                list[n++] = (struct setting_change){name, value};
+        }
     }
-    if (new_role)
-        pw_settings_append_set(sql, role_name, new_role);
-    return !sql->failed;
+    if (role)
+        list[n++] = (struct setting_change){role_name, role};
+    return n;
 }

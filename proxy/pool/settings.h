@@ -51,9 +51,16 @@ void pw_settings_unref(struct settings *s); /* NULL is allowed */
  * NULL when a limit is exceeded. */
 struct settings *pw_settings_with(struct settings *base, const char *name, const char *value);
 const char *pw_settings_get(const struct settings *s, const char *name); /* NULL: default */
-/* Appends SQL that turns a server with `from` into one with `to` (one simple Query's text; several
- * statements). Nothing is appended when they are equal. */
-bool pw_settings_diff_sql(const struct settings *from, const struct settings *to, struct buf *sql);
+/* What turns a server with `from` into one with `to`, in the order in which it has to be done: role is
+ * undone first and set last (others may need the login role's rights), client_encoding comes before
+ * the values that are written in it. */
+struct setting_change {
+    const char *name, *value; /* BORROW from the two sets; value NULL: RESET */
+};
+enum { PW_SETTINGS_DIFF_MAX = 2 * PW_SETTINGS_MAX + 2 };
+uint32_t pw_settings_diff(const struct settings *from, const struct settings *to,
+                          struct setting_change list[PW_SETTINGS_DIFF_MAX]);
+void pw_settings_append_reset(struct buf *sql, const char *name); /* the statement, without its ; */
 /* Appends one statement that sets name. */
 void pw_settings_append_set(struct buf *sql, const char *name, const char *value);
 /* Appends a string literal that means `text` whatever standard_conforming_strings says. */

@@ -444,6 +444,14 @@ class Unpin(support.Case):
         support.wait_until(lambda: self.pins() == [], "no pins")
         self.assert_free()
 
+    def test_a_name_that_nobody_has(self):
+        conn = self.client()
+        self.assertIn("E", self.extended(conn, pgwire.bind("", "nobody"), pgwire.execute()))
+        self.assert_free()
+        self.assertIn("E", self.extended(conn, pgwire.parse("", "select pg_advisory_lock(11)"), pgwire.bind("", ""),
+                                         pgwire.execute(), pgwire.bind("", "nobody"), pgwire.execute()))
+        self.assertEqual(len(self.pins()), 1)  # that one was run, and the lock stays
+
 
 if __name__ == "__main__":
     support.main()
