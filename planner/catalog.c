@@ -51,6 +51,16 @@ bool pw_catalog_has_odd_casts(const struct catalog *c)
     return c->has_odd_casts;
 }
 
+const char *pw_catalog_unnamed_calls(const struct catalog *c)
+{
+    return c->unnamed_calls ? c->unnamed_calls : "";
+}
+
+bool pw_catalog_has_event_triggers(const struct catalog *c)
+{
+    return c->has_event_triggers;
+}
+
 const struct cat_table *pw_catalog_table(const struct catalog *c, uint32_t oid)
 {
     for (struct hash_node *n = pw_hashmap_first(&c->tables_by_oid, pw_hash_mix(oid, 0)); n;

@@ -26,7 +26,7 @@ struct cat_column {
     const char *name;
     uint32_t type;
     int16_t attnum;
-    bool is_text;          /* of a string type: may hold 'now' */
+    bool is_text;          /* of a string type or an array of them: may hold 'now' */
     bool is_timetz;        /* time with time zone: its arithmetic depends on the moment */
     bool has_typmod;       /* varchar(3), numeric(4, 1): a stored value may differ from the given */
     bool is_deterministic; /* equal means equal bytes, as far as the collation goes */
@@ -68,7 +68,10 @@ struct cat_function {
     enum cat_language language;
     bool takes_row;        /* may be called as row.name */
     bool returns_text;     /* a string type, or one that is known only at the call */
+    bool takes_text;       /* an argument that is a string or may hold one */
+    bool converts_result;  /* plpgsql: what it returns may be made from a string */
     const char *source;    /* sql and plpgsql; "" when kept as a tree; NULL for the others */
+    const char *defaults;  /* of its arguments, when they have some */
     const char *signature; /* of plpgsql: "(a integer) RETURNS trigger"; NULL for the others */
 };
 
@@ -97,6 +100,11 @@ const char *pw_catalog_schema_name(const struct catalog *c, uint32_t oid);      
 /* A cast made by a user calls something else than an immutable function: nothing is proven any
  * more. */
 bool pw_catalog_has_odd_casts(const struct catalog *c);
+/* What is called without being named in a statement: the checks of domains, volatile casts. "" or
+ * SQL. */
+const char *pw_catalog_unnamed_calls(const struct catalog *c);
+/* DDL of any kind may run functions. */
+bool pw_catalog_has_event_triggers(const struct catalog *c);
 
 /* The catalog as one role with one search_path sees it (NULL: the role's default, which may not be
  * known: then every schema counts). Takes a reference of its own. */

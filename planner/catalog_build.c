@@ -248,6 +248,9 @@ static int add_function(struct catalog_builder *b, const struct pgresult *r, int
     f->returns_text = flag(r, row, 6);
     f->source = text(b, r, row, 7);
     f->signature = text(b, r, row, 8);
+    f->defaults = text(b, r, row, 9);
+    f->takes_text = flag(r, row, 10);
+    f->converts_result = !flag(r, row, 11);
     ref->function = f;
     pw_hashmap_insert(&b->functions_by_oid, &ref->node, pw_hash_mix(f->object.oid, 0));
     return 1;
@@ -291,9 +294,11 @@ static int add_triggers(struct catalog_builder *b, const struct pgresult *r, int
     return n;
 }
 
-static int add_odd_casts(struct catalog_builder *b, const struct pgresult *r, int row)
+static int add_unnamed_calls(struct catalog_builder *b, const struct pgresult *r, int row)
 {
     b->c->has_odd_casts = flag(r, row, 0);
+    b->c->unnamed_calls = text(b, r, row, 1);
+    b->c->has_event_triggers = flag(r, row, 2);
     return 1;
 }
 
@@ -357,8 +362,8 @@ bool pw_catalog_build_part(struct catalog_builder *b, int part, const struct pgr
         int cols;
     } rows[CATALOG_PARTS] = {{add_schema, 2},   {add_paths, 3},     {add_table, 12},
                              {add_columns, 9},  {add_children, 2},  {add_cascades, 2},
-                             {add_type, 5},     {add_function, 9},  {add_operator, 7},
-                             {add_triggers, 2}, {add_odd_casts, 1}, {add_nothing, 5},
+                             {add_type, 5},     {add_function, 12},  {add_operator, 7},
+                             {add_triggers, 2}, {add_unnamed_calls, 3}, {add_nothing, 5},
                              {add_keys, 4}};
     if (!pw_pgresult_ok(r) || pw_pgresult_cols(r) != rows[part].cols)
         return false;

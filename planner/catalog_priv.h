@@ -26,7 +26,8 @@ struct catalog {
     struct hashmap schemas, tables, tables_by_oid, functions, operators, types;
     struct cat_role_path *paths;
     uint32_t n_paths;
-    bool has_odd_casts;
+    const char *unnamed_calls;
+    bool has_odd_casts, has_event_triggers;
 };
 
 uint64_t pw_catalog_name_hash(const char *name);

@@ -40,11 +40,7 @@ static struct type_answer type_of_name(const struct classify *c, const cJSON *ty
     const char *schema = pw_ast_name_from_end(names, 1), *name = pw_ast_name_from_end(names, 0);
     if (!name || pw_ast_bool(type_name, "pct_type"))
         return (struct type_answer){.verdict = CAT_UNSAFE};
-    struct type_answer a = look_up_type(c, schema ? schema : "", name);
-    /* An array of strings is no string: it is not cast to a date by its text. */
-    if (pw_ast_get(type_name, "arrayBounds"))
-        a.is_text = false;
-    return a;
+    return look_up_type(c, schema ? schema : "", name);
 }
 
 static bool names_timetz(const cJSON *type_name)
@@ -57,6 +53,7 @@ static void cast_to(struct classify *c, struct type_answer type, const cJSON *ar
 {
     if (!type.found || type.verdict == CAT_UNSAFE) {
         pw_draft_refuse(c->d, PLAN_WHY_UNSUPPORTED);
+        c->casts_unsafely = true;
     } else if (type.verdict == CAT_DATELIKE) {
         if (c->n_casts < CLASSIFY_CASTS_MAX && arg)
             c->casts[c->n_casts++] = arg;
@@ -136,8 +133,18 @@ static void check_row_call(struct classify *c, const char *name)
     }
 }
 
+/* A row lock or VACUUM FULL changes them, and no version of ours tells. xmin and tableoid belong to
+ * the row for good. */
+static bool is_fleeting(const char *name)
+{
+    return name && (strcmp(name, "ctid") == 0 || strcmp(name, "xmax") == 0 ||
+                    strcmp(name, "cmin") == 0 || strcmp(name, "cmax") == 0);
+}
+
 void pw_classify_column(struct classify *c, const cJSON *fields)
 {
+    if (is_fleeting(pw_ast_name_from_end(fields, 0)))
+        pw_draft_refuse(c->d, PLAN_WHY_SYSTEM_COLUMN);
     bool is_column_ref = fields && fields->string && strcmp(fields->string, "fields") == 0;
     int n = pw_ast_count(fields);
     for (int i = 0; c->view && i < (is_column_ref ? n - 1 : n); i++) {
@@ -261,8 +268,14 @@ void pw_classify_judge(struct classify *c)
         if (!not_text(c, c->casts[i], 0))
             pw_draft_refuse(c->d, PLAN_WHY_UNSUPPORTED);
     }
+    if (c->reads_timetz) /* '9:00' beside it takes the offset of today */
+        pw_draft_refuse(c->d, PLAN_WHY_SPECIAL_VALUE);
     if (c->uses_timezone && c->saw_timetz)
         pw_draft_refuse_both(c->d, PLAN_WHY_VOLATILE_FUNCTION);
-    if (c->d->needs_catalog && pw_catalog_has_odd_casts(pw_catalog_view_catalog(c->view)))
+    const struct catalog *catalog = pw_catalog_view_catalog(c->view);
+    bool odd_casts = c->d->needs_catalog && pw_catalog_has_odd_casts(catalog);
+    if (odd_casts)
         pw_draft_refuse(c->d, PLAN_WHY_UNSUPPORTED);
+    if (odd_casts || c->casts_unsafely || (c->d->flags & PLAN_F_WRITES))
+        pw_effects_body(c->d, catalog, pw_catalog_unnamed_calls(catalog), 0, NULL);
 }

@@ -14,12 +14,19 @@ static bool is_temporary(const cJSON *rangevar)
            strncmp(pw_ast_str(rangevar, "schemaname"), "pg_temp", 7) == 0;
 }
 
+/* DDL of any kind may run functions. */
+static bool fires_event_triggers(struct classify *c)
+{
+    c->d->needs_catalog = true;
+    return c->view && pw_catalog_has_event_triggers(pw_catalog_view_catalog(c->view));
+}
+
 /* What is created for this session only changes nobody else's catalog. */
 static void created(struct classify *c, const cJSON *rangevar)
 {
     if (!is_temporary(rangevar))
         return;
-    if (c->d->n_statements == 1)
+    if (c->d->n_statements == 1 && !fires_event_triggers(c))
         c->d->flags &= ~(uint32_t)(PLAN_F_CATALOG | PLAN_F_WRITES | PLAN_F_WRITES_ALL);
     pw_draft_pin(c->d, PIN_TEMP_TABLE);
 }
@@ -51,7 +58,8 @@ static void transaction(struct classify *c, const cJSON *node)
         {"TRANS_STMT_ROLLBACK_TO", "ROLLBACK", 0},
         {"TRANS_STMT_PREPARE", "PREPARE TRANSACTION", PLAN_F_TXN_END},
         /* What another session prepared becomes visible now. */
-        {"TRANS_STMT_COMMIT_PREPARED", "COMMIT PREPARED", PLAN_F_WRITES | PLAN_F_WRITES_ALL},
+        {"TRANS_STMT_COMMIT_PREPARED", "COMMIT PREPARED",
+         PLAN_F_WRITES | PLAN_F_WRITES_ALL | PLAN_F_CATALOG | PLAN_F_RIGHTS},
         {"TRANS_STMT_ROLLBACK_PREPARED", "ROLLBACK PREPARED", 0},
     };
     const char *kind = pw_ast_str(node, "kind");
@@ -135,6 +143,8 @@ static void prepare(struct classify *c, const cJSON *node)
 static void truncate(struct classify *c, const cJSON *node)
 {
     const cJSON *each;
+    if (strcmp(pw_ast_str(node, "behavior"), "DROP_CASCADE") == 0)
+        pw_draft_writes_all(c->d); /* whoever refers to them, whatever their foreign keys say */
     cJSON_ArrayForEach(each, pw_ast_get(node, "relations"))
     {
         pw_depend_write(c, pw_ast_is(each, "RangeVar"), true);
@@ -225,6 +235,8 @@ bool pw_classify_utility(struct classify *c, const char *name, const cJSON *node
             continue;
         pw_classify_as(c, rows[i].cls, rows[i].tag);
         c->d->flags |= rows[i].flags;
+        if (rows[i].cls == PLAN_DDL && fires_event_triggers(c))
+            c->d->flags |= PLAN_F_CATALOG | PLAN_F_WRITES | PLAN_F_WRITES_ALL | PLAN_F_RIGHTS;
         if (rows[i].pin != PIN_NONE)
             pw_draft_pin(c->d, rows[i].pin);
         if ((rows[i].flags & PLAN_F_CATALOG) && strcmp(name, "DropStmt") != 0 && names_temp(node))

@@ -72,6 +72,11 @@ static void apply(struct draft *d, enum effect_kind kind)
         pw_draft_pin(d, PIN_FUNCTION);
         pw_draft_refuse_both(d, PLAN_WHY_VOLATILE_FUNCTION);
         break;
+    case EFFECT_RELOAD:
+        d->flags |= PLAN_F_VOLATILE | PLAN_F_CATALOG | PLAN_F_RIGHTS;
+        pw_draft_writes_all(d);
+        pw_draft_refuse_both(d, PLAN_WHY_VOLATILE_FUNCTION);
+        break;
     case EFFECT_ADVISORY:
         pw_draft_pin(d, PIN_ADVISORY_LOCK);
         locks(d, 0);
@@ -120,16 +125,20 @@ static bool is_reviewed(const char *name)
 
 /* ---- functions ---- */
 
+enum { FIRST_USER_OID = 16384, BODY_DEPTH_MAX = 8 };
+
+/* Aggregates of users are here too: they bear no name of ours. */
 static void builtin_function(struct draft *d, const struct cat_function *f)
 {
-    enum effect_kind kind = pw_effects_builtin(f->object.name);
+    bool is_ours = f->object.oid < FIRST_USER_OID;
+    enum effect_kind kind = is_ours ? pw_effects_builtin(f->object.name) : EFFECT_NONE;
     if (kind != EFFECT_NONE) {
         apply(d, kind);
     } else if (f->volatility == 'v') {
         d->flags |= PLAN_F_VOLATILE;
         pw_draft_writes_all(d);
         pw_draft_refuse_both(d, PLAN_WHY_VOLATILE_FUNCTION);
-    } else if (f->volatility == 's' && !is_reviewed(f->object.name)) {
+    } else if (f->volatility == 's' && !(is_ours && is_reviewed(f->object.name))) {
         pw_draft_refuse(d, PLAN_WHY_STABLE_FUNCTION);
     }
 }
@@ -146,23 +155,33 @@ static void native_function(struct draft *d, const struct cat_function *f)
         pw_draft_refuse(d, PLAN_WHY_STABLE_FUNCTION);
 }
 
+/* The defaults of arguments are evaluated at the call, whatever the function itself is. */
+static void use_defaults(struct draft *d, const struct catalog *c, const struct cat_function *f, int depth)
+{
+    struct body_seen seen = {0};
+    pw_effects_body(d, c, f->defaults, depth + 1, &seen);
+    if (seen.impure)
+        pw_draft_refuse(d, PLAN_WHY_STABLE_FUNCTION);
+}
+
 static void written_function(struct draft *d, const struct catalog *c, const struct cat_function *f,
                              int depth)
 {
-    bool pure = true;
-    if (!f->source || !*f->source || depth > 8) {
+    struct body_seen seen = {0};
+    if (!f->source || !*f->source || depth > BODY_DEPTH_MAX) {
         if (f->volatility == 'v')
             unknown_function(d, PLAN_WHY_VOLATILE_FUNCTION);
         else
             pw_draft_refuse(d, PLAN_WHY_UNKNOWN_FUNCTION);
         return;
     }
-    pw_effects_body(d, c, f->source, depth + 1, &pure);
+    pw_effects_body(d, c, f->source, depth + 1, &seen);
+    bool reads_dates = f->takes_text && (seen.dates || f->converts_result);
     pw_effects_body_tables(d, c, f);
     if (f->volatility == 'v') {
         d->flags |= PLAN_F_VOLATILE;
         pw_draft_refuse_both(d, PLAN_WHY_VOLATILE_FUNCTION);
-    } else if (f->volatility == 's' || !pure) {
+    } else if (f->volatility == 's' || seen.impure || reads_dates) {
         pw_draft_refuse(d, PLAN_WHY_STABLE_FUNCTION);
     }
 }
@@ -171,6 +190,8 @@ void pw_effects_overload(struct draft *d, const struct catalog *c, const struct 
                          int depth)
 {
     d->user_code = d->user_code || f->language != CAT_LANGUAGE_BUILTIN;
+    if (f->defaults && depth <= BODY_DEPTH_MAX)
+        use_defaults(d, c, f, depth);
     switch (f->language) {
     case CAT_LANGUAGE_BUILTIN:
         builtin_function(d, f);
@@ -189,9 +210,8 @@ void pw_effects_overload(struct draft *d, const struct catalog *c, const struct 
 /* A trigger's own volatility says nothing: it is always called for its effects. */
 void pw_effects_trigger(struct draft *d, const struct catalog *c, const struct cat_function *f)
 {
-    bool pure;
     if (f && f->source && *f->source) {
-        pw_effects_body(d, c, f->source, 1, &pure);
+        pw_effects_body(d, c, f->source, 1, NULL);
         pw_effects_body_tables(d, c, f);
     } else if (!f || f->language != CAT_LANGUAGE_BUILTIN)
         pw_draft_writes_all(d);
