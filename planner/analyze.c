@@ -65,7 +65,7 @@ struct plan *pw_analyze(const struct plan_context *ctx, const struct analyze_inp
     enum plan_reason no_catalog;
     struct catalog *catalog = pw_slot_catalog(ctx->slot, &generation, &no_catalog);
     struct catalog_view *view =
-        catalog ? pw_catalog_view_new(catalog, ctx->user, ctx->search_path) : NULL;
+        catalog ? pw_catalog_view_new(catalog, ctx->login, ctx->user, ctx->search_path) : NULL;
     struct draft d;
     pw_draft_init(&d);
     struct parsed parsed;

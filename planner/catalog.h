@@ -103,13 +103,16 @@ bool pw_catalog_has_odd_casts(const struct catalog *c);
 /* What is called without being named in a statement: the checks of domains, volatile casts. "" or
  * SQL. */
 const char *pw_catalog_unnamed_calls(const struct catalog *c);
+/* Some role's, the database's or the server's default_transaction_isolation. */
+bool pw_catalog_is_serializable(const struct catalog *c);
 /* DDL of any kind may run functions. */
 bool pw_catalog_has_event_triggers(const struct catalog *c);
 
-/* The catalog as one role with one search_path sees it (NULL: the role's default, which may not be
- * known: then every schema counts). Takes a reference of its own. */
+/* The catalog as one role with one search_path sees it (NULL: the default of who logged in, which may
+ * not be known: then every schema counts. A session keeps the default of its beginning, so those of
+ * before count too). Takes a reference of its own. */
 struct catalog_view;
-struct catalog_view *pw_catalog_view_new(struct catalog *c, const char *user,
+struct catalog_view *pw_catalog_view_new(struct catalog *c, const char *login, const char *user,
                                          const char *search_path);
 void pw_catalog_view_free(struct catalog_view *v); /* NULL is allowed */
 const struct catalog *pw_catalog_view_catalog(const struct catalog_view *v);

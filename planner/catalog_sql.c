@@ -110,13 +110,16 @@ static const char *const parts[CATALOG_PARTS] = {
     "SELECT tgrelid, tgfoid FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' ORDER BY "
     "1, 2",
     /* 10 what is called without being named: casts by something else than an immutable function;
-     * checks of domains and volatile casts; event triggers */
+     * checks of domains and volatile casts; event triggers; is anybody serializable by default? */
     "SELECT (SELECT count(*) FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc "
     "WHERE c.oid >= 16384 AND " BELIEVED("p") " <> 'i'), concat_ws(' ; ', "
     "(SELECT string_agg(pg_get_constraintdef(k.oid), ' ; ' ORDER BY k.oid) FROM pg_constraint k "
     "WHERE k.contypid <> 0 AND k.oid >= 16384), (SELECT string_agg(quote_ident(p.proname) || '()', "
     "' ; ' ORDER BY c.oid) FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc WHERE c.oid >= 16384 "
-    "AND p.provolatile = 'v')), (SELECT count(*) FROM pg_event_trigger WHERE evtenabled <> 'D')",
+    "AND p.provolatile = 'v')), (SELECT count(*) FROM pg_event_trigger WHERE evtenabled <> 'D'), "
+    "(SELECT count(*) FROM (SELECT unnest(setconfig) FROM pg_db_role_setting UNION ALL SELECT name || "
+    "'=' || reset_val FROM pg_settings WHERE name = 'default_transaction_isolation') s(v) WHERE "
+    "lower(v) = 'default_transaction_isolation=serializable')",
     /* 11 rights and indexes, for the digest only */
     "SELECT (SELECT string_agg(concat_ws(' ', oid, rolname, rolsuper, rolinherit, rolbypassrls), "
     "',' ORDER BY oid) "

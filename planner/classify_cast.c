@@ -273,6 +273,10 @@ void pw_classify_judge(struct classify *c)
     if (c->uses_timezone && c->saw_timetz)
         pw_draft_refuse_both(c->d, PLAN_WHY_VOLATILE_FUNCTION);
     const struct catalog *catalog = pw_catalog_view_catalog(c->view);
+    if (pw_catalog_is_serializable(catalog)) {
+        c->d->needs_catalog = true;
+        pw_draft_refuse(c->d, PLAN_WHY_SERIALIZABLE);
+    }
     bool odd_casts = c->d->needs_catalog && pw_catalog_has_odd_casts(catalog);
     if (odd_casts)
         pw_draft_refuse(c->d, PLAN_WHY_UNSUPPORTED);

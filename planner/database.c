@@ -111,6 +111,13 @@ static void on_commit(void *arg, const struct pgresult *r)
         failed(d, r);
         return;
     }
+    struct catalog *last = pw_slot_last_catalog(d->slot);
+    bool remembered = pw_catalog_build_remember(d->builder, last);
+    pw_catalog_unref(last);
+    if (!remembered) {
+        failed(d, NULL);
+        return;
+    }
     struct catalog *fresh = pw_catalog_build_finish(d->builder);
     d->builder = NULL;
     if (changes(d->slot) != d->seen_changes) {

@@ -66,7 +66,7 @@ static void read_view(struct classify *c, const struct cat_table *t)
     cJSON *root = cJSON_Parse(parsed.json);
     const struct catalog *catalog = pw_catalog_view_catalog(c->view);
     struct catalog_view *names =
-        pw_catalog_view_new((struct catalog *)(uintptr_t)catalog, "", "pg_catalog");
+        pw_catalog_view_new((struct catalog *)(uintptr_t)catalog, "", "", "pg_catalog");
     struct classify inner = {.d = c->d,
                              .sql = t->view_text,
                              .view = names,

@@ -60,8 +60,9 @@ static void apply(struct draft *d, enum effect_kind kind)
         pw_draft_refuse_both(d, PLAN_WHY_VOLATILE_FUNCTION);
         break;
     case EFFECT_SETTING: /* its values are seen by classify_session, which comes first */
-        d->flags |= PLAN_F_VOLATILE;
+        d->flags |= PLAN_F_VOLATILE | PLAN_F_CONTEXT;
         pw_draft_pin(d, PIN_SET);
+        pw_draft_pin(d, PIN_CONTEXT); /* it may be search_path */
         pw_draft_refuse_both(d, PLAN_WHY_VOLATILE_FUNCTION);
         break;
     case EFFECT_TIMEZONE: /* judged by the classifier, which sees the types near it */

@@ -92,6 +92,16 @@ static void note_pins(struct client *c, const struct plan *plan)
         pw_client_set_pins(c, c->pins | pins);
 }
 
+/* Names mean something else to this session than the planner knows: temporary tables stand before others,
+ * search_path or role was changed by a function. What is written may be any table then, by whatever function is
+ * really called. */
+static bool goes_elsewhere(const struct client *c, const struct plan *plan)
+{
+    enum { UNSURE = PIN_BIT(PIN_TEMP_TABLE) | PIN_BIT(PIN_FUNCTION) | PIN_BIT(PIN_OPAQUE) | PIN_BIT(PIN_CONTEXT) };
+    return (c->pins & UNSURE) && plan->generation != PLAN_ANY_GENERATION &&
+           (pw_plan_has(plan, PLAN_F_WRITES) || plan->user_code || (c->pins & PIN_BIT(PIN_CONTEXT)));
+}
+
 void pw_effects_begin(struct dispatch *d, struct ticket *t)
 {
     struct client *c = t->client;
@@ -108,6 +118,10 @@ void pw_effects_begin(struct dispatch *d, struct ticket *t)
         pw_sequences_note(d, t, plan);
         if (is_misled(t, t->n_plans_begun))
             remember_all(d, c);
+        if (goes_elsewhere(c, plan)) {
+            remember_all(d, c);
+            pw_cache_bump_database(d->shared->cache, c->pool->database_id);
+        }
         note_pins(c, plan);
     }
 }
