@@ -8,6 +8,7 @@
 #include "planner/ast.h"
 #include "planner/classify.h"
 #include "planner/effects.h"
+#include "planner/planner.h"
 
 static enum cat_verdict worse(enum cat_verdict a, enum cat_verdict b)
 {
@@ -90,6 +91,13 @@ static bool has_function(const struct classify *c, const char *schema, const cha
     return pw_view_function(c->view, schema, name, NULL) != NULL;
 }
 
+/* set_config('app.tenant', ...): not what names or quotes mean. */
+static bool sets_something_plain(const char *function, const cJSON *args)
+{
+    const char *setting = pw_ast_const_string(cJSON_GetArrayItem(args, 0));
+    return strcmp(function, "set_config") == 0 && setting && !pw_plan_is_context_setting(setting);
+}
+
 /* date(x), text(x): with one argument the name of a type is a cast. */
 void pw_classify_call(struct classify *c, const char *schema, const char *name, const cJSON *args)
 {
@@ -107,7 +115,13 @@ void pw_classify_call(struct classify *c, const char *schema, const char *name, 
         c->uses_timezone = true;
         c->saw_timetz = c->saw_timetz || has_param(args);
     }
-    pw_effects_function(c->d, c->view, schema, name);
+    struct draft *d = c->d;
+    const uint32_t flags = d->flags, pins = d->pins;
+    pw_effects_function(d, c->view, schema, name);
+    if (sets_something_plain(name, args)) {
+        d->flags &= flags | ~(uint32_t)PLAN_F_CONTEXT;
+        d->pins &= pins | ~PIN_BIT(PIN_CONTEXT);
+    }
 }
 
 static bool is_column(const struct classify *c, const char *name)
