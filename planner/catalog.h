@@ -81,6 +81,7 @@ struct cat_operator {
     bool returns_text;
     bool takes_builtin; /* an operand of a built-in type: may stand in for a built-in operator */
     const char *function;
+    const struct cat_function *code; /* the same; NULL: not known */
 };
 
 /* May a value of this type be made from text without asking the clock or the catalog? */

@@ -309,6 +309,17 @@ static int add_function(struct catalog_builder *b, const struct pgresult *r, int
     return 1;
 }
 
+static const struct cat_function *function_by_oid(const struct catalog_builder *b, uint32_t id)
+{
+    for (struct hash_node *n = pw_hashmap_first(&b->functions_by_oid, pw_hash_mix(id, 0)); n;
+         n = pw_hashmap_next(n)) {
+        const struct function_ref *ref = PW_CONTAINER_OF(n, struct function_ref, node);
+        if (ref->function->object.oid == id)
+            return ref->function;
+    }
+    return NULL;
+}
+
 static int add_operator(struct catalog_builder *b, const struct pgresult *r, int row)
 {
     struct cat_operator *o = take(b, sizeof *o);
@@ -319,18 +330,8 @@ static int add_operator(struct catalog_builder *b, const struct pgresult *r, int
     o->returns_text = flag(r, row, 4);
     o->function = text(b, r, row, 5);
     o->takes_builtin = flag(r, row, 6);
+    o->code = function_by_oid(b, oid(r, row, 7));
     return 1;
-}
-
-static const struct cat_function *function_by_oid(const struct catalog_builder *b, uint32_t id)
-{
-    for (struct hash_node *n = pw_hashmap_first(&b->functions_by_oid, pw_hash_mix(id, 0)); n;
-         n = pw_hashmap_next(n)) {
-        const struct function_ref *ref = PW_CONTAINER_OF(n, struct function_ref, node);
-        if (ref->function->object.oid == id)
-            return ref->function;
-    }
-    return NULL;
 }
 
 static int add_triggers(struct catalog_builder *b, const struct pgresult *r, int row)
@@ -416,7 +417,7 @@ bool pw_catalog_build_part(struct catalog_builder *b, int part, const struct pgr
         int cols;
     } rows[CATALOG_PARTS] = {{add_schema, 2},   {add_paths, 3},     {add_table, 12},
                              {add_columns, 9},  {add_children, 2},  {add_cascades, 2},
-                             {add_type, 5},     {add_function, 12},  {add_operator, 7},
+                             {add_type, 5},     {add_function, 12},  {add_operator, 8},
                              {add_triggers, 2}, {add_unnamed_calls, 4}, {add_nothing, 5},
                              {add_keys, 4}};
     if (!pw_pgresult_ok(r) || pw_pgresult_cols(r) != rows[part].cols)

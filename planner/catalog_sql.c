@@ -10,7 +10,7 @@
     "(SELECT oid FROM pg_namespace WHERE nspname NOT IN ('pg_catalog', 'information_schema') "     \
     "AND nspname !~ '^pg_(toast|temp)')"
 /* What a function written in a language says of itself is believed only after a look into its body,
- * which nobody has when it is called through an operator, an aggregate or a cast. */
+ * which nobody has when it is called through an aggregate or a cast. */
 #define BELIEVED(p)                                                                                \
     "CASE WHEN " p ".provolatile = 'i' AND " p ".oid >= 16384 AND " p ".prolang NOT IN "           \
     "(SELECT oid FROM pg_language WHERE lanname IN ('internal', 'c')) THEN 's' "                   \
@@ -101,9 +101,9 @@ static const char *const parts[CATALOG_PARTS] = {
     "FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_type r ON r.oid = p.prorettype "
     "LEFT JOIN pg_type a ON a.oid = p.proargtypes[0] ORDER BY p.oid",
     /* 8 operators */
-    "SELECT o.oid, o.oprnamespace, o.oprname, " BELIEVED("p") ", (" IS_TEXT("r") " OR "
+    "SELECT o.oid, o.oprnamespace, o.oprname, p.provolatile, (" IS_TEXT("r") " OR "
     "r.typcategory = 'P')::int, CASE WHEN p.oid < 16384 THEN p.proname ELSE '' END, "
-    "(o.oprleft < 16384 OR o.oprright < 16384)::int FROM pg_operator o JOIN pg_proc p ON p.oid "
+    "(o.oprleft < 16384 OR o.oprright < 16384)::int, p.oid FROM pg_operator o JOIN pg_proc p ON p.oid "
     "= o.oprcode "
     "JOIN pg_type r ON r.oid = o.oprresult ORDER BY o.oid",
     /* 9 triggers */

@@ -282,10 +282,10 @@ void pw_classify_judge(struct classify *c)
         if (!not_text(c, c->casts[i], 0))
             pw_draft_refuse(c->d, PLAN_WHY_UNSUPPORTED);
     }
-    if (c->reads_timetz) /* '9:00' beside it takes the offset of today */
-        pw_draft_refuse(c->d, PLAN_WHY_SPECIAL_VALUE);
     if (c->uses_timezone && c->saw_timetz)
         pw_draft_refuse_both(c->d, PLAN_WHY_VOLATILE_FUNCTION);
+    if (c->reads_timetz) /* '9:00' beside it takes the offset of today */
+        pw_draft_refuse(c->d, PLAN_WHY_SPECIAL_VALUE);
     const struct catalog *catalog = pw_catalog_view_catalog(c->view);
     if (pw_catalog_is_serializable(catalog)) {
         c->d->needs_catalog = true;

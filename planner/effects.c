@@ -255,6 +255,15 @@ void pw_effects_function(struct draft *d, const struct catalog_view *view, const
 
 /* ---- operators ---- */
 
+/* What a user's function says of itself is believed as far as when it is called by name. */
+static void use_code(struct draft *d, const struct catalog_view *view, const struct cat_operator *o)
+{
+    enum plan_reason before = d->reason;
+    pw_effects_overload(d, pw_catalog_view_catalog(view), o->code, 0);
+    if (before == PLAN_WHY_NOT_NONE && d->reason == PLAN_WHY_STABLE_FUNCTION)
+        d->reason = PLAN_WHY_UNKNOWN_OPERATOR;
+}
+
 void pw_effects_operator(struct draft *d, const struct catalog_view *view, const char *schema,
                          const char *name)
 {
@@ -269,6 +278,10 @@ void pw_effects_operator(struct draft *d, const struct catalog_view *view, const
         found = true;
         d->user_code = d->user_code || !o->function || !*o->function;
         pw_draft_call(d, name, o->volatility);
+        if (o->code && o->code->language != CAT_LANGUAGE_BUILTIN) {
+            use_code(d, view, o);
+            continue;
+        }
         if (o->volatility == 'i' ||
             (o->volatility == 's' && o->function && is_reviewed(o->function)))
             continue;
