@@ -152,8 +152,7 @@ class Soundness(support.Case):
 
     def settled(self):
         """The catalog was read again: what follows is planned with it, and may be cached."""
-        support.wait_until(lambda: "system catalog" in self.weir.console("EXPLAIN CACHE DATABASE postgres select oid from pg_class"),
-                           "the catalog")
+        support.wait_until(lambda: "system catalog" in self.explained(), "the catalog")
 
     def make(self, name, setup, extra=""):
         writer = self.client()
@@ -229,6 +228,23 @@ class Soundness(support.Case):
 
     def hits(self):
         return int(self.weir.console("SHOW CACHE \\j").split('"hits":')[1].split(",")[0].strip(' "'))
+
+    def explained(self):
+        return self.weir.console("EXPLAIN CACHE DATABASE postgres select oid from pg_class")
+
+    def test_a_catalog_that_could_not_be_read(self):
+        """What is dropped while the catalog is read fails the reading. It is tried again."""
+        writer = self.make("torn", "create view {s}.v as select x from {s}.t")
+        saved = "create table torn.saved as select * from pg_class where oid = 'torn.t'::regclass"
+        for sql in (saved, "delete from pg_class where oid in (select oid from torn.saved)"):
+            self.cluster.sql(sql)
+        try:
+            writer.simple("create table torn.another (x int)")
+            support.wait_until(lambda: "could not be read" in self.explained(), "the failure")
+        finally:
+            self.cluster.sql("insert into pg_class select * from torn.saved")
+        self.settled()
+        self.assertEqual(writer.rows("select x from torn.v"), [])
 
     def test_a_database_of_the_same_name(self):
         admin = self.client()
