@@ -92,7 +92,7 @@ class Pair:
         self.user = user
         self.client = weir.connect(database, user)
         self.shadow = cluster.connect(database, user)
-        self.in_block = False
+        self.has_temporary = False  # then what it writes may be its own, and its shadow knows nothing of it
 
     def both(self, work):
         return work(self.client), work(self.shadow)
@@ -164,11 +164,12 @@ class Play:
             raise AssertionError("%s by %s (%s) %s\n  pgweir: %s\n  direct: %s\n  after:\n    %s" % (
                 sql, pair.user, way, when, got, want, "\n    ".join(self.log[-25:])))
 
-    def say(self, pair, sql, also_shadow=False):
+    def say(self, pair, sql, also_shadow=False, ends=True):
         self.log.append("%d %s: %s" % (self.pairs.index(pair), pair.user, sql))
-        pair.client.simple(sql)
-        if also_shadow:
-            pair.shadow.simple(sql)
+        for conn in [pair.client] + ([pair.shadow] if also_shadow else []):
+            conn.simple(sql)
+            if ends and conn.status != "I":
+                conn.simple("rollback")
 
     def settle(self):
         """Planned anew after DDL, so that replies are kept again. It changes what is tested, not what is right."""
@@ -191,7 +192,7 @@ class Play:
         reads = self.reads()
         others = [p for p in self.pairs if p is not pair]
         for step in steps:
-            self.say(pair, step)
+            self.say(pair, step, ends=step in ("commit", "rollback"))
             other = self.rng.choice(others)
             self.compare(other, self.rng.choice(reads), "in a block of another")
         return reads
@@ -199,8 +200,17 @@ class Play:
     def reads(self):
         return [self.text(self.rng.choice(READS)) for _ in range(3)]
 
+    def set(self, pair):
+        sql = self.rng.choice(SETTINGS)
+        if " temp" in sql and pair is self.pairs[0]:
+            return  # who changes tables sees them
+        pair.has_temporary |= " temp" in sql
+        pair.has_temporary &= "discard all" not in sql
+        self.say(pair, sql, also_shadow=True)
+
     def step(self):
         pair = self.rng.choice(self.pairs)
+        writer = self.rng.choice([p for p in self.pairs if not p.has_temporary])
         reads = self.reads()
         for sql in reads:
             for _ in range(2):
@@ -208,17 +218,17 @@ class Play:
                     self.compare(other, sql, "before")
         roll = self.rng.random()
         if roll < 0.40:
-            self.say(pair, self.text(self.rng.choice(WRITES)))
+            self.say(writer, self.text(self.rng.choice(WRITES)))
         elif roll < 0.55:
-            reads += self.block(pair)
+            reads += self.block(writer)
         elif roll < 0.68:
             self.say(self.pairs[0], self.text(self.rng.choice(DDL)))
         elif roll < 0.78:
             self.say(self.pairs[0], self.rng.choice(GRANTS))
         elif roll < 0.96:
-            self.say(pair, self.rng.choice(SETTINGS), also_shadow=True)
+            self.set(pair)
         else:
-            self.say(pair, self.text(self.rng.choice(WRONG)))
+            self.say(writer, self.text(self.rng.choice(WRONG)))
         for sql in reads:
             for other in self.rng.sample(self.pairs, 3):
                 self.compare(other, sql, "after")

@@ -261,5 +261,36 @@ class Soundness(support.Case):
             admin.rows("drop database again with (force)")
 
 
+class TwoNames(support.Case):
+    """Two entries of the configuration lead to one database: what is written by one name is written by the other."""
+
+    proxy_only = True
+    NAMES = ("one", "two")
+
+    @classmethod
+    def start(cls, database=None, sections=None, **more):
+        upstreams = ("postgres://postgres@%s:%d/postgres" % (host, cls.cluster.port) for host in ("127.0.0.1", "localhost"))
+        return super().start({}, {"pgweir": {"workers": 2}, "cache": Soundness.sections["cache"],
+                                  "databases": {name: {"upstream": url} for name, url in zip(cls.NAMES, upstreams)}}, **more)
+
+    def settled(self):
+        for name in self.NAMES:
+            support.wait_until(lambda: "system catalog" in self.weir.console(
+                "EXPLAIN CACHE DATABASE %s select oid from pg_class" % name), "the catalog of " + name)
+
+    def test_writes_of_one_name_are_seen_by_the_other(self):
+        one, two, third = (self.client(database=name) for name in ("one", "two", "two"))
+        one.rows("create table kept (x int)")
+        one.rows("create view shown as select count(*) as n from kept where x < 10")
+        for sql, after in (("insert into kept values (1)", "1"), ("update kept set x = 20", "0"), ("truncate kept", "0"),
+                           ("insert into kept values (30)", "0"), ("create or replace view shown as select count(*) as n from kept", "1"),
+                           ("insert into kept values (31)", "2"), ("begin", "2"), ("delete from kept", "2"), ("commit", "0")):
+            self.settled()
+            before = two.value("select n from shown")
+            self.assertEqual(third.value("select n from shown"), before)
+            one.rows(sql)
+            self.assertEqual((two.value("select n from shown"), third.value("select n from shown")), (after, after), sql)
+
+
 if __name__ == "__main__":
     unittest.main()
