@@ -210,6 +210,8 @@ static void look_inside(struct classify *c, const char *name, const cJSON *node)
         inner_query(c, pw_ast_get(node, "query"));
     } else if (strcmp(name, "TruncateStmt") == 0) {
         truncate(c, node);
+    } else if (strcmp(name, "VacuumStmt") == 0 && c->is_only && !pw_ast_bool(node, "is_vacuumcmd")) {
+        c->d->tag = "ANALYZE";
     }
 }
 
