@@ -81,6 +81,7 @@ struct client {
     uint32_t txn_siblings[CLIENT_SIBLINGS_MAX], n_txn_siblings; /* other names of the database that is written */
     struct txn_set *txn_sets;  /* OWN */
     bool used_sequence; /* currval() has to find the connection of its nextval() */
+    bool lost_server; /* with a request on it: what that wrote may still be committed */
     bool orphaned; /* the session is gone */
 };
 

@@ -152,7 +152,7 @@ void pw_effects_begin(struct dispatch *d, struct ticket *t)
     }
 }
 
-static bool has_written(const struct client *c)
+bool pw_effects_has_written(const struct client *c)
 {
     return c->n_txn_tables || c->n_txn_siblings || c->txn_wrote_all || c->txn_catalog || c->txn_rights;
 }
@@ -214,7 +214,7 @@ static void forget_txn(struct dispatch *d, struct client *c)
 
 void pw_effects_abort(struct dispatch *d, struct client *c)
 {
-    if (has_written(c))
+    if (pw_effects_has_written(c))
         announce(d, c);
     forget_txn(d, c);
 }
@@ -401,7 +401,7 @@ void pw_effects_end(struct dispatch *d, struct ticket *t, struct server *s)
     if (!in_txn) {
         if (c->n_txn_sets)
             end_txn_sets(c, s, t->txn_tag == 'C');
-        if (has_written(c))
+        if (pw_effects_has_written(c))
             announce(d, c);
         forget_txn(d, c);
         pw_names_clear(&c->portals);

@@ -3,6 +3,7 @@ cache before, equals the same read sent straight to PostgreSQL at that moment. N
 
 Each scenario is a schema of its own, whose name stands for {s}. Events come from another client of pgweir.
 """
+import json
 import os
 import struct
 import sys
@@ -245,6 +246,37 @@ class Soundness(support.Case):
             self.cluster.sql("insert into pg_class select * from torn.saved")
         self.settled()
         self.assertEqual(writer.rows("select x from torn.v"), [])
+
+    def end(self, writer):
+        """An operator ends the session; who only closes it is not noticed before the answer comes."""
+        rows = [json.loads(line) for line in self.weir.console("SHOW CLIENTS \\j").splitlines() if line.startswith("{")]
+        row = next(row for row in rows if row["application_name"] == "leaving")
+        self.weir.console("KILL_CLIENT %s" % row["id"])
+        writer.drop()
+
+    def leave(self, writer, sql, expected):
+        """The writer's connection ends while the server is at work; others read meanwhile."""
+        reader = self.client()
+        self.assertNotEqual(reader.value("select max(x) from gone.t"), expected)
+        writer.send(pgwire.query(sql))
+        busy = "select count(*) from pg_stat_activity where state = 'active' and wait_event = 'PgSleep'"
+        support.wait_until(lambda: self.cluster.sql(busy) == [["1"]], "the server to be at work")
+        self.end(writer)
+        support.wait_until(lambda: reader.value("select max(x) from gone.t") and
+                           self.cluster.sql("select max(x) from gone.t") == [[expected]], "the commit")
+        self.assertEqual(reader.value("select max(x) from gone.t"), expected)
+
+    def test_writers_that_leave(self):
+        writer = self.make("gone", "create function {s}.slow() returns trigger language plpgsql as "
+                           "'begin perform pg_sleep(0.5); return null; end'; "
+                           "create table {s}.late (x int); create constraint trigger g after insert on {s}.late "
+                           "deferrable initially deferred for each row execute function {s}.slow()")
+        writer.rows("insert into gone.t values (1)")
+        writer = self.client(options={"application_name": "leaving"})
+        self.leave(writer, "update gone.t set x = 2 where pg_sleep(0.5) is not null", "2")
+        writer = self.client(options={"application_name": "leaving"})
+        writer.rows("begin; insert into gone.late values (1); update gone.t set x = 3")
+        self.leave(writer, "commit", "3")
 
     def test_a_database_of_the_same_name(self):
         admin = self.client()
