@@ -50,7 +50,7 @@ static void fill(struct slice key, uint64_t hash, const uint32_t *tables, size_t
     if (pw_cache_fill_rows(f, pw_slice((const char *)&row, half)) &&
         pw_cache_fill_rows(f, pw_slice((const char *)&row + half, len - half)) &&
         pw_cache_fill_tag(f, PW_SLICE_LIT("C")))
-        (void)pw_cache_fill_commit(f, 1, 1, 500 + now % 1000, 1, now);
+        (void)pw_cache_fill_commit(f, 1, 1, 20 + now % 500, 1, now);
     else
         pw_cache_fill_abandon(f);
 }
