@@ -144,6 +144,29 @@ static void take_word(struct body *b)
         on_call(b);
 }
 
+/* Operators of users call functions of users; those of PostgreSQL change nothing. */
+static void take_operator(struct body *b)
+{
+    size_t n = 0;
+    while (b->p < b->end && scan_class_of(*b->p) == SCAN_OP) {
+        if (n + 1 < WORD_MAX)
+            b->word[n++] = *b->p;
+        b->p++;
+    }
+    b->word[n] = 0;
+    uint64_t hash = pw_catalog_name_hash(b->word);
+    for (struct hash_node *h = pw_hashmap_first(&b->c->operators, hash); h; h = pw_hashmap_next(h)) {
+        const struct cat_operator *o = PW_CONTAINER_OF(h, struct cat_operator, object.node);
+        if (strcmp(o->object.name, b->word) != 0 || !o->code ||
+            o->code->language == CAT_LANGUAGE_BUILTIN)
+            continue;
+        if (o->volatility != 'i')
+            b->seen->impure = true;
+        pw_effects_overload(b->d, b->c, o->code, b->depth);
+    }
+    b->word[0] = 0;
+}
+
 static void take_quoted(struct body *b)
 {
     const char *start = b->p + 1, *close = pw_scan_quoted(start, b->end);
@@ -207,7 +230,12 @@ void pw_effects_body(struct draft *d, const struct catalog *c, const char *text,
         } else if (k == SCAN_DQUOTE) {
             take_quoted(&b);
             b.at_start = false;
-        } else if (!skip_hidden(&b)) {
+        } else if (skip_hidden(&b)) {
+            continue;
+        } else if (k == SCAN_OP) {
+            take_operator(&b);
+            b.at_start = false;
+        } else {
             if (k != SCAN_SPACE)
                 b.at_start = k == SCAN_SEMI;
             b.word[0] = 0;

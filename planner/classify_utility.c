@@ -109,14 +109,29 @@ static bool explain_runs(const cJSON *node)
     return runs;
 }
 
-/* Plain EXPLAIN plans and does not run; the planner may call stable functions, which change
- * nothing. */
+/* Plain EXPLAIN plans and does not run. The planner calls immutable and stable functions; what says so
+ * and is of a user's making may call another that writes. */
+static void explain_plan(struct classify *c, const cJSON *query)
+{
+    struct draft inner, *outer = c->d;
+    pw_draft_init(&inner);
+    c->d = &inner;
+    inner_query(c, query);
+    c->d = outer;
+    outer->needs_catalog = outer->needs_catalog || inner.needs_catalog;
+    if (inner.user_code && (inner.flags & PLAN_F_WRITES_ALL))
+        pw_draft_writes_all(outer);
+    pw_draft_free(&inner);
+}
+
 static void explain(struct classify *c, const cJSON *node)
 {
     pw_classify_as(c, PLAN_UTILITY, "EXPLAIN");
     const cJSON *query = pw_ast_get(node, "query");
     if (explain_runs(node) || pw_ast_get(query, "ExecuteStmt")) /* whose name has to be known */
         inner_query(c, query);
+    else
+        explain_plan(c, query);
 }
 
 static void declare(struct classify *c, const cJSON *node)

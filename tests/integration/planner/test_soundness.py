@@ -50,6 +50,14 @@ WRITES = {
                              "when ({s}.w(new.x)) execute function {s}.n()", COUNT, ["insert into {s}.u values (1)"]),
     "comment_before_parenthesis": (WRITER + "create function {s}.g() returns bool language plpgsql as "
                                    "'begin return {s}.w /* here */ (1); end'", COUNT, ["select {s}.g()"]),
+    "operator_in_body": (WRITER + "create function {s}.o(int, int) returns bool language sql as 'select {s}.w($1)'; "
+                         "create operator #=#= (leftarg = int, rightarg = int, function = {s}.o); create function {s}.g() returns bool "
+                         "language plpgsql as 'begin return 1 #=#= 2; end'", COUNT, ["select {s}.g()", "drop operator #=#= (int, int)"]),
+    "planned_only": (WRITER + "create function {s}.g(int) returns bool language plpgsql immutable as 'begin return {s}.w($1); end'", COUNT,
+                     ["explain select {s}.g(1)"]),
+    "argument_of_set_config": (WRITER, COUNT, ["select set_config('a.b', {s}.w()::text, false)"]),
+    "standard_body": ("create function {s}.g() returns int language sql begin atomic insert into {s}.t values (2) returning x; end", COUNT,
+                      ["select {s}.g()"]),
     "default_of_column": (WRITER + "create table {s}.u (a int, b bool default {s}.w())", COUNT, ["insert into {s}.u (a) values (1)"]),
     "rule": ("create table {s}.u (x int); create rule r as on insert to {s}.u do also insert into {s}.t values (new.x)", COUNT,
              ["insert into {s}.u values (1)"]),
