@@ -226,7 +226,7 @@ void pw_client_close(struct client *c)
     c->waiting_stmt = NULL;
     bool busy = c->ticket && c->ticket->server;
     bool dirty = c->pin != PIN_NONE || (c->pool && !c->translate);
-    if (c->pool && (busy || c->lost_server) && pw_effects_has_written(c))
+    if (c->pool && (busy || c->lost_server || (s && s->dedicated)) && pw_effects_has_written(c))
         pw_leftover_take(d, c, busy ? c->ticket : NULL);
     if (c->ticket)
         orphan_ticket(d, c);

@@ -82,6 +82,7 @@ void pw_cancel_close_all(struct dispatch *d);
 void pw_effects_begin(struct dispatch *d, struct ticket *t);    /* before it is forwarded */
 /* Does it put settings back to defaults that differ from what the session logged in with? */
 bool pw_effects_is_reset(const struct ticket *t);
+void pw_effects_anything(struct dispatch *d, struct client *c); /* it may do anything from now on, until pw_effects_abort */
 void pw_effects_progress(struct dispatch *d, struct ticket *t); /* a CommandComplete is about to be forwarded */
 void pw_effects_end(struct dispatch *d, struct ticket *t, struct server *s); /* at its ReadyForQuery */
 void pw_effects_abort(struct dispatch *d, struct client *c); /* its transaction died with the connection */

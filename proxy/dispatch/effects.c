@@ -126,6 +126,14 @@ static void reach_siblings(struct dispatch *d, struct client *c, const struct pl
     }
 }
 
+void pw_effects_anything(struct dispatch *d, struct client *c)
+{
+    remember(d, c, pw_plan_opaque());
+    bump_plan(d, c, pw_plan_opaque());
+    pw_planner_catalog_changed(d->shared->planner, c->pool->database_id);
+    reach_siblings(d, c, pw_plan_opaque());
+}
+
 void pw_effects_begin(struct dispatch *d, struct ticket *t)
 {
     struct client *c = t->client;

@@ -301,6 +301,27 @@ class Soundness(support.Case):
             admin.rows("drop database again with (force)")
 
 
+class Replication(support.Case):
+    """SQL may be said on a replication connection too; nobody looks into it."""
+
+    proxy_only = True
+    database = {"pool_mode": "session"}
+    sections = Soundness.sections
+    settings = {"wal_level": "logical"}
+
+    def test_what_it_writes_is_seen(self):
+        plain = self.client()
+        plain.rows("create table kept (x int)")
+        walsender = self.client(options={"replication": "database"})
+        for sql, count in (("insert into kept values (1)", "1"), ("begin", "1"), ("delete from kept", "1"), ("commit", "0")):
+            support.wait_until(lambda: "system catalog" in self.weir.console(
+                "EXPLAIN CACHE DATABASE postgres select oid from pg_class"), "the catalog")
+            before = [plain.value("select count(*) from kept") for _ in range(3)]
+            self.assertEqual(len(set(before)), 1)
+            walsender.simple(sql)
+            self.assertEqual(plain.value("select count(*) from kept"), count, sql)
+
+
 class TwoNames(support.Case):
     """Two entries of the configuration lead to one database: what is written by one name is written by the other."""
 
