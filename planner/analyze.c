@@ -1,14 +1,62 @@
 /* One template -> one plan, on the analysis thread: render, parse, classify. See state.h. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "planner/catalog.h"
 #include "planner/classify.h"
 #include "planner/limits.h"
 #include "planner/parse.h"
+#include "planner/scan.h"
 #include "planner/state.h"
 #include "proxy/base/alloc.h"
 #include "proxy/base/buf.h"
+
+/* The length of the word at p when it is this one. */
+static size_t word_at(const char *p, const char *word)
+{
+    size_t n = strlen(word);
+    return strncmp(p, word, n) == 0 && !scan_is_word_part(p[n]) ? n : 0;
+}
+
+static size_t blanks_at(const char *p)
+{
+    return strspn(p, " ");
+}
+
+/* "set my.token to abc": p is just past "set". Where the value begins, or NULL. Only settings with a
+ * dot in their name hold what an application likes; the words of the others are PostgreSQL's. */
+static char *bare_value(char *p)
+{
+    p += blanks_at(p);
+    size_t n = word_at(p, "session") + word_at(p, "local");
+    p += n;
+    p += blanks_at(p);
+    size_t name = strcspn(p, " =;()");
+    if (!memchr(p, '.', name))
+        return NULL;
+    p += name;
+    p += blanks_at(p);
+    n = *p == '=' ? 1 : word_at(p, "to");
+    if (!n)
+        return NULL;
+    p += n;
+    return p + blanks_at(p);
+}
+
+/* Values that are spelled like names. */
+static void hide_bare_values(char *text)
+{
+    for (char *p = text; *p; p++) {
+        size_t n = p == text || !scan_is_word_part(p[-1]) ? word_at(p, "set") : 0;
+        char *value = n ? bare_value(p + n) : NULL;
+        size_t len = value ? strcspn(value, ";()") : 0;
+        if (!len || word_at(value, "default"))
+            continue;
+        *value = '?';
+        memmove(value + 1, value + len, strlen(value + len) + 1);
+    }
+}
 
 /* A text that people may see: every literal, also the kept ones, becomes a question mark. OWN. */
 static char *redact(const char *sql)
@@ -24,6 +72,7 @@ static char *redact(const char *sql)
                 t.text[i] = '?';
         }
         out = pw_strndup(t.text, t.len);
+        hide_bare_values(out);
     } else {
         out = pw_strdup("<not analysed>");
     }
@@ -82,7 +131,7 @@ struct plan *pw_analyze(const struct plan_context *ctx, const struct analyze_inp
     enum plan_reason no_catalog;
     struct catalog *catalog = pw_slot_catalog(ctx->slot, &generation, &no_catalog);
     struct catalog_view *view =
-        catalog ? pw_catalog_view_new(catalog, ctx->user, ctx->search_path) : NULL;
+        catalog ? pw_catalog_view_new(catalog, ctx->login, ctx->user, ctx->search_path) : NULL;
     struct draft d;
     pw_draft_init(&d);
     struct parsed parsed;

@@ -8,6 +8,7 @@
 #include "planner/catalog_priv.h"
 #include "planner/effects.h"
 #include "planner/scan.h"
+#include "planner/template.h"
 
 enum { WORD_MAX = 64 };
 
@@ -16,7 +17,7 @@ struct body {
     const struct catalog *c;
     const char *p, *end;
     int depth;
-    bool *pure;
+    struct body_seen *seen;
     bool at_start; /* a statement may begin here */
     char word[WORD_MAX];
 };
@@ -25,6 +26,21 @@ static bool is_in(const char *word, const char *const *list)
 {
     for (; *list; list++) {
         if (strcmp(word, *list) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A type whose text may say 'now', or one of a user's, which may be made of such a type. */
+static bool names_date(const struct body *b)
+{
+    enum { FIRST_USER_OID = 16384 };
+    uint64_t hash = pw_catalog_name_hash(b->word);
+    for (struct hash_node *n = pw_hashmap_first(&b->c->types, hash); n; n = pw_hashmap_next(n)) {
+        const struct cat_type *t = PW_CONTAINER_OF(n, struct cat_type, object.node);
+        if (strcmp(t->object.name, b->word) == 0 && t->verdict != CAT_SAFE &&
+            (t->verdict == CAT_DATELIKE || t->object.oid >= FIRST_USER_OID ||
+             strcmp(b->word, "timetz") == 0))
             return true;
     }
     return false;
@@ -41,6 +57,11 @@ static void on_keyword(struct body *b)
     static const char *const reads[] = {"from",   "perform", "into", "table",
                                         "values", "fetch",   NULL};
     static const char *const temporary[] = {"temp", "temporary", "pg_temp", NULL};
+    /* Functions that are called without parentheses. */
+    static const char *const moments[] = {
+        "current_date", "current_time",    "current_timestamp", "localtime",      "localtimestamp",
+        "current_user", "current_catalog", "current_role",      "current_schema", "session_user",
+        "user",         NULL};
     if (is_in(b->word, writes)) {
         pw_draft_writes_all(b->d);
     } else if (is_in(b->word, schema)) {
@@ -54,10 +75,10 @@ static void on_keyword(struct body *b)
         pw_draft_pin(b->d, PIN_FUNCTION);
     } else if (is_in(b->word, temporary)) {
         pw_draft_pin(b->d, PIN_TEMP_TABLE);
-    } else if (!is_in(b->word, reads)) {
+    } else if (!is_in(b->word, reads) && !is_in(b->word, moments)) {
         return;
     }
-    *b->pure = false;
+    b->seen->impure = true;
 }
 
 /* word ( ... : when some schema has such a function, it may be called here. */
@@ -70,17 +91,40 @@ static void on_call(struct body *b)
         if (strcmp(f->object.name, b->word) != 0)
             continue;
         if (f->volatility != 'i')
-            *b->pure = false;
+            b->seen->impure = true;
         pw_effects_overload(b->d, b->c, f, b->depth);
     }
 }
 
-static bool is_call_next(const struct body *b)
+static const char *or_end(const char *p, const char *end)
+{
+    return p ? p : end;
+}
+
+static bool skip_comment(struct body *b)
 {
     const char *p = b->p;
-    while (p < b->end && scan_class_of(*p) == SCAN_SPACE)
-        p++;
-    return p < b->end && *p == '(';
+    if (b->end - p < 2)
+        return false;
+    if (p[0] == '-' && p[1] == '-')
+        b->p = or_end(pw_scan_line_comment(p, b->end), b->end);
+    else if (p[0] == '/' && p[1] == '*')
+        b->p = or_end(pw_scan_block_comment(p, b->end), b->end);
+    else
+        return false;
+    return true;
+}
+
+static bool is_call_next(const struct body *b)
+{
+    struct body ahead = *b;
+    while (ahead.p < ahead.end) {
+        if (scan_class_of(*ahead.p) == SCAN_SPACE)
+            ahead.p++;
+        else if (!skip_comment(&ahead))
+            return *ahead.p == '(';
+    }
+    return false;
 }
 
 static void take_word(struct body *b)
@@ -93,10 +137,34 @@ static void take_word(struct body *b)
         b->p++;
     }
     b->word[n] = 0;
+    b->seen->dates = b->seen->dates || names_date(b);
     on_keyword(b);
     b->at_start = is_in(b->word, starts);
     if (is_call_next(b))
         on_call(b);
+}
+
+/* Operators of users call functions of users; those of PostgreSQL change nothing. */
+static void take_operator(struct body *b)
+{
+    size_t n = 0;
+    while (b->p < b->end && scan_class_of(*b->p) == SCAN_OP) {
+        if (n + 1 < WORD_MAX)
+            b->word[n++] = *b->p;
+        b->p++;
+    }
+    b->word[n] = 0;
+    uint64_t hash = pw_catalog_name_hash(b->word);
+    for (struct hash_node *h = pw_hashmap_first(&b->c->operators, hash); h; h = pw_hashmap_next(h)) {
+        const struct cat_operator *o = PW_CONTAINER_OF(h, struct cat_operator, object.node);
+        if (strcmp(o->object.name, b->word) != 0 || !o->code ||
+            o->code->language == CAT_LANGUAGE_BUILTIN)
+            continue;
+        if (o->volatility != 'i')
+            b->seen->impure = true;
+        pw_effects_overload(b->d, b->c, o->code, b->depth);
+    }
+    b->word[0] = 0;
 }
 
 static void take_quoted(struct body *b)
@@ -111,30 +179,33 @@ static void take_quoted(struct body *b)
     memcpy(b->word, start, n);
     b->word[n] = 0;
     b->p = close;
+    b->seen->dates = b->seen->dates || names_date(b);
     if (is_call_next(b))
         on_call(b);
 }
 
-static const char *or_end(const char *p, const char *end)
+static void take_string(struct body *b, const char *text, const char *end)
 {
-    return p ? p : end;
+    if (pw_template_is_special(pw_slice(text, (size_t)(end - text))))
+        b->seen->impure = true;
 }
 
-/* Strings and comments hide nothing: what is executed from a string needs EXECUTE. */
+/* Strings and comments hide nothing but moments: what is executed from a string needs EXECUTE. */
 static bool skip_hidden(struct body *b)
 {
     bool ignored = false;
-    const char *body, *body_end, *p = b->p;
+    const char *text, *text_end, *p = b->p;
+    if (skip_comment(b))
+        return true;
     if (*p == '\'') {
         bool backslash = b->word[0] == 'e' && b->word[1] == 0; /* E'' */
         b->p = or_end(pw_scan_string(p + 1, b->end, backslash, &ignored, &ignored), b->end);
-    } else if (b->end - p >= 2 && p[0] == '-' && p[1] == '-') {
-        b->p = pw_scan_line_comment(p, b->end);
-    } else if (b->end - p >= 2 && p[0] == '/' && p[1] == '*') {
-        b->p = or_end(pw_scan_block_comment(p, b->end), b->end);
+        take_string(b, p + 1, b->p);
     } else if (*p == '$') {
-        const char *q = pw_scan_dollar(p, b->end, &body, &body_end);
+        const char *q = pw_scan_dollar(p, b->end, &text, &text_end);
         b->p = q == p ? p + 1 : or_end(q, b->end);
+        if (q && q != p)
+            take_string(b, text, text_end);
     } else {
         return false;
     }
@@ -142,14 +213,15 @@ static bool skip_hidden(struct body *b)
 }
 
 void pw_effects_body(struct draft *d, const struct catalog *c, const char *text, int depth,
-                     bool *pure)
+                     struct body_seen *seen)
 {
+    struct body_seen ignored = {0};
     struct body b = {.d = d,
                      .c = c,
                      .p = text,
                      .end = text + strlen(text),
                      .depth = depth,
-                     .pure = pure,
+                     .seen = seen ? seen : &ignored,
                      .at_start = true};
     while (b.p < b.end) {
         enum scan_class k = scan_class_of(*b.p);
@@ -158,7 +230,12 @@ void pw_effects_body(struct draft *d, const struct catalog *c, const char *text,
         } else if (k == SCAN_DQUOTE) {
             take_quoted(&b);
             b.at_start = false;
-        } else if (!skip_hidden(&b)) {
+        } else if (skip_hidden(&b)) {
+            continue;
+        } else if (k == SCAN_OP) {
+            take_operator(&b);
+            b.at_start = false;
+        } else {
             if (k != SCAN_SPACE)
                 b.at_start = k == SCAN_SEMI;
             b.word[0] = 0;

@@ -51,6 +51,21 @@ bool pw_catalog_has_odd_casts(const struct catalog *c)
     return c->has_odd_casts;
 }
 
+const char *pw_catalog_unnamed_calls(const struct catalog *c)
+{
+    return c->unnamed_calls ? c->unnamed_calls : "";
+}
+
+bool pw_catalog_is_serializable(const struct catalog *c)
+{
+    return c->is_serializable;
+}
+
+bool pw_catalog_has_event_triggers(const struct catalog *c)
+{
+    return c->has_event_triggers;
+}
+
 const struct cat_table *pw_catalog_table(const struct catalog *c, uint32_t oid)
 {
     for (struct hash_node *n = pw_hashmap_first(&c->tables_by_oid, pw_hash_mix(oid, 0)); n;
@@ -127,12 +142,12 @@ static void add_schema(struct catalog_view *v, const char *name)
         v->schemas[v->n_schemas++] = s->oid;
 }
 
-static const char *role_path(const struct catalog *c, const char *user)
+static const char *role_path(const struct cat_paths *paths, const char *user)
 {
     const struct cat_role_path *best = NULL;
     int best_rank = -1;
-    for (uint32_t i = 0; i < c->n_paths; i++) {
-        const struct cat_role_path *p = &c->paths[i];
+    for (uint32_t i = 0; i < paths->n; i++) {
+        const struct cat_role_path *p = &paths->list[i];
         if (*p->role && strcmp(p->role, user) != 0)
             continue;
         int rank = (*p->role ? 2 : 0) + (p->here ? 1 : 0);
@@ -146,19 +161,38 @@ static const char *role_path(const struct catalog *c, const char *user)
     return best ? best->path : NULL;
 }
 
-struct catalog_view *pw_catalog_view_new(struct catalog *c, const char *user,
+static void add_path(struct catalog_view *v, const char *user, const char *path)
+{
+    char element[256];
+    while (next_element(&path, element, sizeof element))
+        add_schema(v, strcmp(element, "$user") == 0 ? user : element);
+}
+
+/* The server's configured default is not visible to our own connection, which sets its own. */
+static void add_default(struct catalog_view *v, const struct cat_paths *paths, const char *login,
+                        const char *user)
+{
+    const char *path = role_path(paths, login);
+    if (path)
+        add_path(v, user, path);
+    else
+        v->any_schema = true;
+}
+
+struct catalog_view *pw_catalog_view_new(struct catalog *c, const char *login, const char *user,
                                          const char *search_path)
 {
     struct catalog_view *v = pw_alloc(sizeof *v);
     v->catalog = pw_catalog_ref(c);
     v->schemas[v->n_schemas++] = CATALOG_PG_CATALOG;
-    if (!search_path)
-        search_path = role_path(c, user);
-    /* The server's configured default is not visible to our own connection, which sets its own. */
-    v->any_schema = !search_path;
-    char element[256];
-    while (search_path && next_element(&search_path, element, sizeof element))
-        add_schema(v, strcmp(element, "$user") == 0 ? user : element);
+    if (search_path) {
+        add_path(v, user, search_path);
+        return v;
+    }
+    add_default(v, &c->paths, login, user);
+    for (uint32_t i = 0; i < c->n_past; i++)
+        add_default(v, &c->past[i], login, user);
+    v->any_schema = v->any_schema || c->forgot_past;
     return v;
 }
 

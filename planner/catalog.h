@@ -26,7 +26,7 @@ struct cat_column {
     const char *name;
     uint32_t type;
     int16_t attnum;
-    bool is_text;          /* of a string type: may hold 'now' */
+    bool is_text;          /* of a string type or an array of them: may hold 'now' */
     bool is_timetz;        /* time with time zone: its arithmetic depends on the moment */
     bool has_typmod;       /* varchar(3), numeric(4, 1): a stored value may differ from the given */
     bool is_deterministic; /* equal means equal bytes, as far as the collation goes */
@@ -68,7 +68,10 @@ struct cat_function {
     enum cat_language language;
     bool takes_row;        /* may be called as row.name */
     bool returns_text;     /* a string type, or one that is known only at the call */
+    bool takes_text;       /* an argument that is a string or may hold one */
+    bool converts_result;  /* plpgsql: what it returns may be made from a string */
     const char *source;    /* sql and plpgsql; "" when kept as a tree; NULL for the others */
+    const char *defaults;  /* of its arguments, when they have some */
     const char *signature; /* of plpgsql: "(a integer) RETURNS trigger"; NULL for the others */
 };
 
@@ -78,6 +81,7 @@ struct cat_operator {
     bool returns_text;
     bool takes_builtin; /* an operand of a built-in type: may stand in for a built-in operator */
     const char *function;
+    const struct cat_function *code; /* the same; NULL: not known */
 };
 
 /* May a value of this type be made from text without asking the clock or the catalog? */
@@ -97,11 +101,19 @@ const char *pw_catalog_schema_name(const struct catalog *c, uint32_t oid);      
 /* A cast made by a user calls something else than an immutable function: nothing is proven any
  * more. */
 bool pw_catalog_has_odd_casts(const struct catalog *c);
+/* What is called without being named in a statement: the checks of domains, volatile casts. "" or
+ * SQL. */
+const char *pw_catalog_unnamed_calls(const struct catalog *c);
+/* Some role's, the database's or the server's default_transaction_isolation. */
+bool pw_catalog_is_serializable(const struct catalog *c);
+/* DDL of any kind may run functions. */
+bool pw_catalog_has_event_triggers(const struct catalog *c);
 
-/* The catalog as one role with one search_path sees it (NULL: the role's default, which may not be
- * known: then every schema counts). Takes a reference of its own. */
+/* The catalog as one role with one search_path sees it (NULL: the default of who logged in, which may
+ * not be known: then every schema counts. A session keeps the default of its beginning, so those of
+ * before count too). Takes a reference of its own. */
 struct catalog_view;
-struct catalog_view *pw_catalog_view_new(struct catalog *c, const char *user,
+struct catalog_view *pw_catalog_view_new(struct catalog *c, const char *login, const char *user,
                                          const char *search_path);
 void pw_catalog_view_free(struct catalog_view *v); /* NULL is allowed */
 const struct catalog *pw_catalog_view_catalog(const struct catalog_view *v);

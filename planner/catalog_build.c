@@ -129,13 +129,66 @@ static int add_schema(struct catalog_builder *b, const struct pgresult *r, int r
 static int add_paths(struct catalog_builder *b, const struct pgresult *r, int row)
 {
     int n = pw_pgresult_rows(r);
-    b->c->paths = take(b, (size_t)n * sizeof *b->c->paths);
-    for (; b->c->paths && row < n; row++) {
+    struct cat_paths *paths = &b->c->paths;
+    paths->list = take(b, (size_t)n * sizeof *paths->list);
+    for (; paths->list && row < n; row++) {
         const char *role = text(b, r, row, 0), *path = text(b, r, row, 2);
         if (role && path)
-            b->c->paths[b->c->n_paths++] = (struct cat_role_path){role, path, flag(r, row, 1)};
+            paths->list[paths->n++] = (struct cat_role_path){role, path, flag(r, row, 1)};
     }
     return n;
+}
+
+/* ---- defaults of before */
+
+static bool same_paths(const struct cat_paths *a, const struct cat_paths *b)
+{
+    bool same = a->n == b->n;
+    for (uint32_t i = 0; same && i < a->n; i++)
+        same = a->list[i].here == b->list[i].here &&
+               strcmp(a->list[i].role, b->list[i].role) == 0 &&
+               strcmp(a->list[i].path, b->list[i].path) == 0;
+    return same;
+}
+
+static const char *copied(struct catalog_builder *b, const char *s)
+{
+    const char *copy = pw_arena_try_strndup(&b->c->arena, s, strlen(s));
+    b->failed = b->failed || !copy;
+    return copy;
+}
+
+static void remember_paths(struct catalog_builder *b, const struct cat_paths *old)
+{
+    struct catalog *c = b->c;
+    bool known = same_paths(&c->paths, old);
+    for (uint32_t i = 0; i < c->n_past; i++)
+        known = known || same_paths(&c->past[i], old);
+    if (known)
+        return;
+    if (c->n_past == CATALOG_PAST_MAX) {
+        c->forgot_past = true;
+        return;
+    }
+    struct cat_paths *to = &c->past[c->n_past++];
+    to->list = take(b, old->n * sizeof *to->list);
+    for (; to->list && to->n < old->n; to->n++) {
+        const struct cat_role_path *p = &old->list[to->n];
+        to->list[to->n] = (struct cat_role_path){copied(b, p->role), copied(b, p->path), p->here};
+    }
+}
+
+bool pw_catalog_build_remember(struct catalog_builder *b, const struct catalog *before)
+{
+    if (!before)
+        return true;
+    b->c->past = take(b, CATALOG_PAST_MAX * sizeof *b->c->past);
+    b->c->forgot_past = before->forgot_past;
+    if (b->c->past)
+        remember_paths(b, &before->paths);
+    for (uint32_t i = 0; !b->failed && i < before->n_past; i++)
+        remember_paths(b, &before->past[i]);
+    return !b->failed;
 }
 
 static int add_table(struct catalog_builder *b, const struct pgresult *r, int row)
@@ -248,21 +301,11 @@ static int add_function(struct catalog_builder *b, const struct pgresult *r, int
     f->returns_text = flag(r, row, 6);
     f->source = text(b, r, row, 7);
     f->signature = text(b, r, row, 8);
+    f->defaults = text(b, r, row, 9);
+    f->takes_text = flag(r, row, 10);
+    f->converts_result = !flag(r, row, 11);
     ref->function = f;
     pw_hashmap_insert(&b->functions_by_oid, &ref->node, pw_hash_mix(f->object.oid, 0));
-    return 1;
-}
-
-static int add_operator(struct catalog_builder *b, const struct pgresult *r, int row)
-{
-    struct cat_operator *o = take(b, sizeof *o);
-    if (!o || !object(b, &b->c->operators, &o->object, r, row))
-        return 1;
-    const char *volatility = pw_pgresult_get(r, row, 3);
-    o->volatility = volatility ? *volatility : 'v';
-    o->returns_text = flag(r, row, 4);
-    o->function = text(b, r, row, 5);
-    o->takes_builtin = flag(r, row, 6);
     return 1;
 }
 
@@ -275,6 +318,20 @@ static const struct cat_function *function_by_oid(const struct catalog_builder *
             return ref->function;
     }
     return NULL;
+}
+
+static int add_operator(struct catalog_builder *b, const struct pgresult *r, int row)
+{
+    struct cat_operator *o = take(b, sizeof *o);
+    if (!o || !object(b, &b->c->operators, &o->object, r, row))
+        return 1;
+    const char *volatility = pw_pgresult_get(r, row, 3);
+    o->volatility = volatility ? *volatility : 'v';
+    o->returns_text = flag(r, row, 4);
+    o->function = text(b, r, row, 5);
+    o->takes_builtin = flag(r, row, 6);
+    o->code = function_by_oid(b, oid(r, row, 7));
+    return 1;
 }
 
 static int add_triggers(struct catalog_builder *b, const struct pgresult *r, int row)
@@ -291,9 +348,12 @@ static int add_triggers(struct catalog_builder *b, const struct pgresult *r, int
     return n;
 }
 
-static int add_odd_casts(struct catalog_builder *b, const struct pgresult *r, int row)
+static int add_unnamed_calls(struct catalog_builder *b, const struct pgresult *r, int row)
 {
     b->c->has_odd_casts = flag(r, row, 0);
+    b->c->unnamed_calls = text(b, r, row, 1);
+    b->c->has_event_triggers = flag(r, row, 2);
+    b->c->is_serializable = flag(r, row, 3);
     return 1;
 }
 
@@ -357,8 +417,8 @@ bool pw_catalog_build_part(struct catalog_builder *b, int part, const struct pgr
         int cols;
     } rows[CATALOG_PARTS] = {{add_schema, 2},   {add_paths, 3},     {add_table, 12},
                              {add_columns, 9},  {add_children, 2},  {add_cascades, 2},
-                             {add_type, 5},     {add_function, 9},  {add_operator, 7},
-                             {add_triggers, 2}, {add_odd_casts, 1}, {add_nothing, 5},
+                             {add_type, 5},     {add_function, 12},  {add_operator, 8},
+                             {add_triggers, 2}, {add_unnamed_calls, 4}, {add_nothing, 5},
                              {add_keys, 4}};
     if (!pw_pgresult_ok(r) || pw_pgresult_cols(r) != rows[part].cols)
         return false;

@@ -36,7 +36,7 @@ static void classify_statement(struct classify *c, const cJSON *wrapped)
     }
     c->stmt = node;
     c->n_relations = c->n_casts = 0;
-    c->has_derived = c->uses_timezone = c->saw_timetz = false;
+    c->has_derived = c->uses_timezone = c->saw_timetz = c->reads_timetz = c->casts_unsafely = false;
     if (pw_classify_is_query(name))
         pw_classify_query(c, name, node);
     else if (!pw_classify_session(c, name, node) && !pw_classify_utility(c, name, node))

@@ -36,6 +36,8 @@ struct classify {
     uint32_t n_relations, n_casts;
     bool has_derived; /* subselects, CTEs or functions in FROM: columns of unknown origin */
     bool uses_timezone, saw_timetz;
+    bool reads_timetz;   /* a column of a table that is read */
+    bool casts_unsafely; /* to a type that may have checks or casts of a user's */
     bool is_only; /* one statement in the text */
 };
 

@@ -8,6 +8,7 @@
 #include "planner/ast.h"
 #include "planner/classify.h"
 #include "planner/effects.h"
+#include "planner/planner.h"
 
 static enum cat_verdict worse(enum cat_verdict a, enum cat_verdict b)
 {
@@ -40,11 +41,7 @@ static struct type_answer type_of_name(const struct classify *c, const cJSON *ty
     const char *schema = pw_ast_name_from_end(names, 1), *name = pw_ast_name_from_end(names, 0);
     if (!name || pw_ast_bool(type_name, "pct_type"))
         return (struct type_answer){.verdict = CAT_UNSAFE};
-    struct type_answer a = look_up_type(c, schema ? schema : "", name);
-    /* An array of strings is no string: it is not cast to a date by its text. */
-    if (pw_ast_get(type_name, "arrayBounds"))
-        a.is_text = false;
-    return a;
+    return look_up_type(c, schema ? schema : "", name);
 }
 
 static bool names_timetz(const cJSON *type_name)
@@ -57,6 +54,7 @@ static void cast_to(struct classify *c, struct type_answer type, const cJSON *ar
 {
     if (!type.found || type.verdict == CAT_UNSAFE) {
         pw_draft_refuse(c->d, PLAN_WHY_UNSUPPORTED);
+        c->casts_unsafely = true;
     } else if (type.verdict == CAT_DATELIKE) {
         if (c->n_casts < CLASSIFY_CASTS_MAX && arg)
             c->casts[c->n_casts++] = arg;
@@ -93,6 +91,13 @@ static bool has_function(const struct classify *c, const char *schema, const cha
     return pw_view_function(c->view, schema, name, NULL) != NULL;
 }
 
+/* set_config('app.tenant', ...): not what names or quotes mean. */
+static bool sets_something_plain(const char *function, const cJSON *args)
+{
+    const char *setting = pw_ast_const_string(cJSON_GetArrayItem(args, 0));
+    return strcmp(function, "set_config") == 0 && setting && !pw_plan_is_context_setting(setting);
+}
+
 /* date(x), text(x): with one argument the name of a type is a cast. */
 void pw_classify_call(struct classify *c, const char *schema, const char *name, const cJSON *args)
 {
@@ -110,7 +115,13 @@ void pw_classify_call(struct classify *c, const char *schema, const char *name, 
         c->uses_timezone = true;
         c->saw_timetz = c->saw_timetz || has_param(args);
     }
-    pw_effects_function(c->d, c->view, schema, name);
+    struct draft *d = c->d;
+    const uint32_t flags = d->flags, pins = d->pins;
+    pw_effects_function(d, c->view, schema, name);
+    if (sets_something_plain(name, args)) {
+        d->flags &= flags | ~(uint32_t)PLAN_F_CONTEXT;
+        d->pins &= pins | ~PIN_BIT(PIN_CONTEXT);
+    }
 }
 
 static bool is_column(const struct classify *c, const char *name)
@@ -136,8 +147,18 @@ static void check_row_call(struct classify *c, const char *name)
     }
 }
 
+/* A row lock or VACUUM FULL changes them, and no version of ours tells. xmin and tableoid belong to
+ * the row for good. */
+static bool is_fleeting(const char *name)
+{
+    return name && (strcmp(name, "ctid") == 0 || strcmp(name, "xmax") == 0 ||
+                    strcmp(name, "cmin") == 0 || strcmp(name, "cmax") == 0);
+}
+
 void pw_classify_column(struct classify *c, const cJSON *fields)
 {
+    if (is_fleeting(pw_ast_name_from_end(fields, 0)))
+        pw_draft_refuse(c->d, PLAN_WHY_SYSTEM_COLUMN);
     bool is_column_ref = fields && fields->string && strcmp(fields->string, "fields") == 0;
     int n = pw_ast_count(fields);
     for (int i = 0; c->view && i < (is_column_ref ? n - 1 : n); i++) {
@@ -263,6 +284,16 @@ void pw_classify_judge(struct classify *c)
     }
     if (c->uses_timezone && c->saw_timetz)
         pw_draft_refuse_both(c->d, PLAN_WHY_VOLATILE_FUNCTION);
-    if (c->d->needs_catalog && pw_catalog_has_odd_casts(pw_catalog_view_catalog(c->view)))
+    if (c->reads_timetz) /* '9:00' beside it takes the offset of today */
+        pw_draft_refuse(c->d, PLAN_WHY_SPECIAL_VALUE);
+    const struct catalog *catalog = pw_catalog_view_catalog(c->view);
+    if (pw_catalog_is_serializable(catalog)) {
+        c->d->needs_catalog = true;
+        pw_draft_refuse(c->d, PLAN_WHY_SERIALIZABLE);
+    }
+    bool odd_casts = c->d->needs_catalog && pw_catalog_has_odd_casts(catalog);
+    if (odd_casts)
         pw_draft_refuse(c->d, PLAN_WHY_UNSUPPORTED);
+    if (odd_casts || c->casts_unsafely || (c->d->flags & PLAN_F_WRITES))
+        pw_effects_body(c->d, catalog, pw_catalog_unnamed_calls(catalog), 0, NULL);
 }

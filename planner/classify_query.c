@@ -59,6 +59,8 @@ static void on_into(struct classify *c, const cJSON *into)
     if (strcmp(pw_ast_str(rel, "relpersistence"), "t") == 0 ||
         strncmp(pw_ast_str(rel, "schemaname"), "pg_temp", 7) == 0) {
         pw_draft_pin(c->d, PIN_TEMP_TABLE);
+        if (c->view && pw_catalog_has_event_triggers(pw_catalog_view_catalog(c->view)))
+            pw_draft_writes_all(c->d);
         return;
     }
     c->d->flags |= PLAN_F_CATALOG;
@@ -243,10 +245,23 @@ static void walk_children(struct classify *c, const cJSON *node)
     }
 }
 
+/* SELECT set_config(a, f(b), c): the calls in its arguments. */
+static void walk_arguments(struct classify *c, const cJSON *select)
+{
+    const cJSON *each;
+    cJSON_ArrayForEach(each, pw_ast_get(select, "targetList"))
+    {
+        const cJSON *call = pw_ast_is(pw_ast_get(pw_ast_is(each, "ResTarget"), "val"), "FuncCall");
+        walk_children(c, pw_ast_get(call, "args"));
+    }
+}
+
 void pw_classify_query(struct classify *c, const char *name, const cJSON *node)
 {
-    if (strcmp(name, "SelectStmt") == 0 && node == c->stmt && pw_classify_set_config(c, node))
+    if (strcmp(name, "SelectStmt") == 0 && node == c->stmt && pw_classify_set_config(c, node)) {
+        walk_arguments(c, node);
         return;
+    }
     pw_classify_as(c, PLAN_READ, tag_of(name));
     walk(c, name, node);
 }

@@ -5,9 +5,11 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "planner/ast.h"
 #include "planner/classify.h"
+#include "planner/planner.h"
 #include "planner/quote.h"
 #include "planner/template.h"
 #include "proxy/base/buf.h"
@@ -117,9 +119,14 @@ static bool set_characteristics(struct classify *c, const cJSON *args)
     return true;
 }
 
-static void cannot_replay(struct classify *c)
+/* name NULL: one that is not known. */
+static void cannot_replay(struct classify *c, const char *name)
 {
     pw_draft_pin(c->d, PIN_SET);
+    if (!name || pw_plan_is_context_setting(name)) {
+        c->d->flags |= PLAN_F_CONTEXT;
+        pw_draft_pin(c->d, PIN_CONTEXT);
+    }
 }
 
 static void variable_set(struct classify *c, const cJSON *node)
@@ -140,6 +147,8 @@ static void variable_set(struct classify *c, const cJSON *node)
     bool ok = true;
     if (strcmp(name, "seed") == 0)
         ok = false; /* the state of random() moves on: it cannot be given to another connection */
+    else if (strcmp(name, "session_authorization") == 0 && strcmp(kind, "VAR_SET_VALUE") == 0)
+        ok = false; /* undoes SET ROLE, and which of the two came last is not kept */
     else if (strcmp(kind, "VAR_SET_VALUE") == 0)
         ok = set_value(c, local ? PLAN_SET_LOCAL : PLAN_SET_VALUE, name, args);
     else if (strcmp(kind, "VAR_SET_DEFAULT") == 0 || strcmp(kind, "VAR_RESET") == 0)
@@ -149,7 +158,7 @@ static void variable_set(struct classify *c, const cJSON *node)
     else
         ok = strcmp(kind, "VAR_SET_MULTI") == 0 && set_characteristics(c, args);
     if (!ok)
-        cannot_replay(c);
+        cannot_replay(c, name);
 }
 
 static void discard(struct classify *c, const cJSON *node)
@@ -217,7 +226,8 @@ static bool set_config(struct classify *c, const cJSON *args)
         pw_draft_set(c->d, PLAN_SET_LOCAL, pw_slice_str(name ? name : "*"), value);
         return true;
     }
-    if (local != 0 || !name || !value || strcmp(name, "seed") == 0 || is_transaction_setting(name))
+    if (local != 0 || !name || !value || strcasecmp(name, "seed") == 0 ||
+        strcasecmp(name, "session_authorization") == 0 || is_transaction_setting(name))
         return false;
     pw_draft_set(c->d, PLAN_SET_VALUE, pw_slice_str(name), value);
     return true;
@@ -250,8 +260,9 @@ bool pw_classify_set_config(struct classify *c, const cJSON *select)
     c->d->flags |= PLAN_F_SETS;
     cJSON_ArrayForEach(each, targets)
     {
-        if (!set_config(c, set_config_args(each)))
-            cannot_replay(c);
+        const cJSON *args = set_config_args(each);
+        if (!set_config(c, args))
+            cannot_replay(c, pw_ast_const_string(cJSON_GetArrayItem(args, 0)));
     }
     return true;
 }

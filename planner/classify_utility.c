@@ -14,12 +14,19 @@ static bool is_temporary(const cJSON *rangevar)
            strncmp(pw_ast_str(rangevar, "schemaname"), "pg_temp", 7) == 0;
 }
 
+/* DDL of any kind may run functions. */
+static bool fires_event_triggers(struct classify *c)
+{
+    c->d->needs_catalog = true;
+    return c->view && pw_catalog_has_event_triggers(pw_catalog_view_catalog(c->view));
+}
+
 /* What is created for this session only changes nobody else's catalog. */
 static void created(struct classify *c, const cJSON *rangevar)
 {
     if (!is_temporary(rangevar))
         return;
-    if (c->d->n_statements == 1)
+    if (c->d->n_statements == 1 && !fires_event_triggers(c))
         c->d->flags &= ~(uint32_t)(PLAN_F_CATALOG | PLAN_F_WRITES | PLAN_F_WRITES_ALL);
     pw_draft_pin(c->d, PIN_TEMP_TABLE);
 }
@@ -51,7 +58,8 @@ static void transaction(struct classify *c, const cJSON *node)
         {"TRANS_STMT_ROLLBACK_TO", "ROLLBACK", 0},
         {"TRANS_STMT_PREPARE", "PREPARE TRANSACTION", PLAN_F_TXN_END},
         /* What another session prepared becomes visible now. */
-        {"TRANS_STMT_COMMIT_PREPARED", "COMMIT PREPARED", PLAN_F_WRITES | PLAN_F_WRITES_ALL},
+        {"TRANS_STMT_COMMIT_PREPARED", "COMMIT PREPARED",
+         PLAN_F_WRITES | PLAN_F_WRITES_ALL | PLAN_F_CATALOG | PLAN_F_RIGHTS},
         {"TRANS_STMT_ROLLBACK_PREPARED", "ROLLBACK PREPARED", 0},
     };
     const char *kind = pw_ast_str(node, "kind");
@@ -101,14 +109,29 @@ static bool explain_runs(const cJSON *node)
     return runs;
 }
 
-/* Plain EXPLAIN plans and does not run; the planner may call stable functions, which change
- * nothing. */
+/* Plain EXPLAIN plans and does not run. The planner calls immutable and stable functions; what says so
+ * and is of a user's making may call another that writes. */
+static void explain_plan(struct classify *c, const cJSON *query)
+{
+    struct draft inner, *outer = c->d;
+    pw_draft_init(&inner);
+    c->d = &inner;
+    inner_query(c, query);
+    c->d = outer;
+    outer->needs_catalog = outer->needs_catalog || inner.needs_catalog;
+    if (inner.user_code && (inner.flags & PLAN_F_WRITES_ALL))
+        pw_draft_writes_all(outer);
+    pw_draft_free(&inner);
+}
+
 static void explain(struct classify *c, const cJSON *node)
 {
     pw_classify_as(c, PLAN_UTILITY, "EXPLAIN");
     const cJSON *query = pw_ast_get(node, "query");
     if (explain_runs(node) || pw_ast_get(query, "ExecuteStmt")) /* whose name has to be known */
         inner_query(c, query);
+    else
+        explain_plan(c, query);
 }
 
 static void declare(struct classify *c, const cJSON *node)
@@ -135,6 +158,8 @@ static void prepare(struct classify *c, const cJSON *node)
 static void truncate(struct classify *c, const cJSON *node)
 {
     const cJSON *each;
+    if (strcmp(pw_ast_str(node, "behavior"), "DROP_CASCADE") == 0)
+        pw_draft_writes_all(c->d); /* whoever refers to them, whatever their foreign keys say */
     cJSON_ArrayForEach(each, pw_ast_get(node, "relations"))
     {
         pw_depend_write(c, pw_ast_is(each, "RangeVar"), true);
@@ -200,6 +225,8 @@ static void look_inside(struct classify *c, const char *name, const cJSON *node)
         inner_query(c, pw_ast_get(node, "query"));
     } else if (strcmp(name, "TruncateStmt") == 0) {
         truncate(c, node);
+    } else if (strcmp(name, "VacuumStmt") == 0 && c->is_only && !pw_ast_bool(node, "is_vacuumcmd")) {
+        c->d->tag = "ANALYZE";
     }
 }
 
@@ -225,6 +252,8 @@ bool pw_classify_utility(struct classify *c, const char *name, const cJSON *node
             continue;
         pw_classify_as(c, rows[i].cls, rows[i].tag);
         c->d->flags |= rows[i].flags;
+        if (rows[i].cls == PLAN_DDL && fires_event_triggers(c))
+            c->d->flags |= PLAN_F_CATALOG | PLAN_F_WRITES | PLAN_F_WRITES_ALL | PLAN_F_RIGHTS;
         if (rows[i].pin != PIN_NONE)
             pw_draft_pin(c->d, rows[i].pin);
         if ((rows[i].flags & PLAN_F_CATALOG) && strcmp(name, "DropStmt") != 0 && names_temp(node))

@@ -29,6 +29,14 @@ struct db_slot *pw_planner_slot(struct planner *p, uint32_t database_id)
     return s;
 }
 
+struct catalog *pw_slot_last_catalog(struct db_slot *s)
+{
+    uv_mutex_lock(&s->lock);
+    struct catalog *c = s->last ? pw_catalog_ref(s->last) : NULL;
+    uv_mutex_unlock(&s->lock);
+    return c;
+}
+
 struct catalog *pw_slot_catalog(struct db_slot *s, uint64_t *generation, enum plan_reason *why_not)
 {
     uv_mutex_lock(&s->lock);
@@ -52,6 +60,10 @@ void pw_slot_publish(struct db_slot *s, struct catalog *catalog, bool pending)
     uv_mutex_lock(&s->lock);
     struct catalog *old = s->catalog;
     s->catalog = catalog;
+    if (catalog) {
+        pw_catalog_unref(s->last);
+        s->last = pw_catalog_ref(catalog);
+    }
     s->pending = pending;
     atomic_fetch_add_explicit(&s->generation, 1, memory_order_release);
     uv_mutex_unlock(&s->lock);
@@ -59,9 +71,16 @@ void pw_slot_publish(struct db_slot *s, struct catalog *catalog, bool pending)
     pw_analysis_stir(s->planner->analysis);
 }
 
+static const char *login_of(const struct plan_context_key *k)
+{
+    return k->login ? k->login : k->user;
+}
+
 static uint64_t key_hash(const struct plan_context_key *k)
 {
+    const char *login = login_of(k);
     uint64_t h = pw_hash_bytes(k->user, strlen(k->user));
+    h = pw_hash_mix(h, pw_hash_bytes(login, strlen(login)));
     if (k->search_path)
         h = pw_hash_mix(h, pw_hash_bytes(k->search_path, strlen(k->search_path)));
     uint64_t bits = (uint64_t)k->standard_conforming_strings << 1 | k->encoding_is_safe;
@@ -73,6 +92,7 @@ static bool key_is(const struct plan_context *c, const struct plan_context_key *
     return c->slot->id == k->database_id &&
            c->standard_conforming_strings == k->standard_conforming_strings &&
            c->encoding_is_safe == k->encoding_is_safe && strcmp(c->user, k->user) == 0 &&
+           strcmp(c->login, login_of(k)) == 0 &&
            !c->search_path == !k->search_path &&
            (!c->search_path || strcmp(c->search_path, k->search_path) == 0);
 }
@@ -91,6 +111,7 @@ static const struct plan_context *intern_locked(struct planner *p, const struct 
     struct plan_context *c = pw_alloc(sizeof *c);
     c->slot = slot;
     c->user = pw_strdup(k->user);
+    c->login = pw_strdup(login_of(k));
     c->search_path = k->search_path ? pw_strdup(k->search_path) : NULL;
     c->standard_conforming_strings = k->standard_conforming_strings;
     c->encoding_is_safe = k->encoding_is_safe;

@@ -39,6 +39,7 @@ struct planner_database {
     int part;
     struct catalog_builder *builder; /* OWN while reading */
     bool want_read, closing, is_up;
+    bool is_aborted; /* what failed may have left a transaction behind */
     int open_handles;
 };
 
@@ -75,7 +76,7 @@ static void failed(struct planner_database *d, const struct pgresult *r)
         pw_log_warn("database=%s event=catalog_unreadable error=\"%s\"", d->name,
                     r ? pw_pgresult_error(r) : "out of memory");
     d->is_up = false;
-    d->want_read = true;
+    d->want_read = d->is_aborted = true;
     pw_poll_forget(d->poll);
     pw_slot_publish(d->slot, NULL, false);
     sleep_ms(d, RETRY_MS);
@@ -109,6 +110,13 @@ static void on_commit(void *arg, const struct pgresult *r)
     struct planner_database *d = arg;
     if (!pw_pgresult_ok(r)) {
         failed(d, r);
+        return;
+    }
+    struct catalog *last = pw_slot_last_catalog(d->slot);
+    bool remembered = pw_catalog_build_remember(d->builder, last);
+    pw_catalog_unref(last);
+    if (!remembered) {
+        failed(d, NULL);
         return;
     }
     struct catalog *fresh = pw_catalog_build_finish(d->builder);
@@ -155,6 +163,7 @@ static void on_begin(void *arg, const struct pgresult *r)
         failed(d, r);
         return;
     }
+    d->is_aborted = false;
     d->builder = pw_catalog_build_new();
     d->part = 0;
     ask(d, pw_catalog_part_sql(0), on_part);
@@ -189,6 +198,17 @@ static void on_poll(void *arg, const struct pgresult *r)
     sleep_ms(d, pause / 1000 + 1);
 }
 
+static void on_rollback(void *arg, const struct pgresult *r)
+{
+    struct planner_database *d = arg;
+    if (!pw_pgresult_ok(r)) {
+        failed(d, r);
+        return;
+    }
+    d->is_aborted = false;
+    ask(d, pw_poll_sql(), on_poll);
+}
+
 /* What to do now: poll when that is on (it leads to reading where needed), else read if asked to.
  */
 static void next(struct planner_database *d)
@@ -200,7 +220,10 @@ static void next(struct planner_database *d)
         read_catalog(d);
     } else if (d->poll_interval_us && (d->step == STEP_IDLE || d->want_read)) {
         d->step = STEP_POLL;
-        ask(d, pw_poll_sql(), on_poll);
+        if (d->is_aborted)
+            ask(d, "ROLLBACK", on_rollback);
+        else
+            ask(d, pw_poll_sql(), on_poll);
     } else if (d->poll_interval_us) {
         sleep_ms(d, d->poll_interval_us / 1000 + 1);
     } else {

@@ -66,7 +66,7 @@ static void read_view(struct classify *c, const struct cat_table *t)
     cJSON *root = cJSON_Parse(parsed.json);
     const struct catalog *catalog = pw_catalog_view_catalog(c->view);
     struct catalog_view *names =
-        pw_catalog_view_new((struct catalog *)(uintptr_t)catalog, "", "pg_catalog");
+        pw_catalog_view_new((struct catalog *)(uintptr_t)catalog, "", "", "pg_catalog");
     struct classify inner = {.d = c->d,
                              .sql = t->view_text,
                              .view = names,
@@ -101,7 +101,8 @@ static void read_children(struct classify *c, const struct cat_table *t)
 static void check_columns(struct classify *c, const struct cat_table *t)
 {
     for (uint32_t i = 0; i < t->n_columns; i++)
-        c->saw_timetz = c->saw_timetz || t->columns[i].is_timetz;
+        c->reads_timetz = c->reads_timetz || t->columns[i].is_timetz;
+    c->saw_timetz = c->saw_timetz || c->reads_timetz;
 }
 
 static void read_table(struct classify *c, const struct cat_table *t)
@@ -123,11 +124,10 @@ static void read_table(struct classify *c, const struct cat_table *t)
     if (t->kind == 'S')
         pw_draft_refuse_both(d, PLAN_WHY_UNSUPPORTED);
     if (t->row_security) {
-        bool pure;
         d->user_code = true; /* policies */
         pw_draft_refuse(d, PLAN_WHY_ROW_SECURITY);
         pw_effects_body(d, pw_catalog_view_catalog(c->view), t->write_text ? t->write_text : "", 0,
-                        &pure);
+                        NULL);
     }
     if (t->kind == 'v')
         read_view(c, t);
@@ -182,10 +182,8 @@ static void write_table(struct classify *c, const struct cat_table *t, bool may_
     bool may_cascade = may_remove && pw_oid_list_add(&d->removed, t->object.oid);
     if (!is_new && !may_cascade)
         return;
-    if (is_new && t->write_text && *t->write_text) {
-        bool pure;
-        pw_effects_body(d, catalog, t->write_text, 0, &pure);
-    }
+    if (is_new && t->write_text && *t->write_text)
+        pw_effects_body(d, catalog, t->write_text, 0, NULL);
     for (uint32_t i = 0; is_new && i < t->n_triggers; i++)
         pw_effects_trigger(d, catalog, t->triggers[i]);
     for (uint32_t i = 0; i < t->n_children; i++) {
@@ -215,8 +213,10 @@ void pw_depend_write(struct classify *c, const cJSON *rangevar, bool may_remove)
         c->d->flags |= PLAN_F_SEQUENCE;
         return;
     }
-    if (strncmp(schema, "pg_temp", 7) == 0)
-        return; /* nobody else sees it */
+    if (strncmp(schema, "pg_temp", 7) == 0) {
+        pw_draft_writes_all(c->d); /* nobody else sees it, but it may have triggers */
+        return;
+    }
     const struct cat_table *t = NULL;
     bool found = false;
     while ((t = pw_view_table(c->view, schema, name, t))) {

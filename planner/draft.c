@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "planner/planner.h"
 #include "proxy/base/alloc.h"
@@ -154,7 +155,7 @@ bool pw_plan_is_context_setting(const char *name)
                                         "*",
                                         ""};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(name, names[i]) == 0)
+        if (strcasecmp(name, names[i]) == 0)
             return true;
     }
     return false;

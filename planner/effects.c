@@ -60,8 +60,9 @@ static void apply(struct draft *d, enum effect_kind kind)
         pw_draft_refuse_both(d, PLAN_WHY_VOLATILE_FUNCTION);
         break;
     case EFFECT_SETTING: /* its values are seen by classify_session, which comes first */
-        d->flags |= PLAN_F_VOLATILE;
+        d->flags |= PLAN_F_VOLATILE | PLAN_F_CONTEXT;
         pw_draft_pin(d, PIN_SET);
+        pw_draft_pin(d, PIN_CONTEXT); /* it may be search_path */
         pw_draft_refuse_both(d, PLAN_WHY_VOLATILE_FUNCTION);
         break;
     case EFFECT_TIMEZONE: /* judged by the classifier, which sees the types near it */
@@ -70,6 +71,11 @@ static void apply(struct draft *d, enum effect_kind kind)
         d->flags |= PLAN_F_VOLATILE;
         pw_draft_writes_all(d);
         pw_draft_pin(d, PIN_FUNCTION);
+        pw_draft_refuse_both(d, PLAN_WHY_VOLATILE_FUNCTION);
+        break;
+    case EFFECT_RELOAD:
+        d->flags |= PLAN_F_VOLATILE | PLAN_F_CATALOG | PLAN_F_RIGHTS;
+        pw_draft_writes_all(d);
         pw_draft_refuse_both(d, PLAN_WHY_VOLATILE_FUNCTION);
         break;
     case EFFECT_ADVISORY:
@@ -120,16 +126,20 @@ static bool is_reviewed(const char *name)
 
 /* ---- functions ---- */
 
+enum { FIRST_USER_OID = 16384, BODY_DEPTH_MAX = 8 };
+
+/* Aggregates of users are here too: they bear no name of ours. */
 static void builtin_function(struct draft *d, const struct cat_function *f)
 {
-    enum effect_kind kind = pw_effects_builtin(f->object.name);
+    bool is_ours = f->object.oid < FIRST_USER_OID;
+    enum effect_kind kind = is_ours ? pw_effects_builtin(f->object.name) : EFFECT_NONE;
     if (kind != EFFECT_NONE) {
         apply(d, kind);
     } else if (f->volatility == 'v') {
         d->flags |= PLAN_F_VOLATILE;
         pw_draft_writes_all(d);
         pw_draft_refuse_both(d, PLAN_WHY_VOLATILE_FUNCTION);
-    } else if (f->volatility == 's' && !is_reviewed(f->object.name)) {
+    } else if (f->volatility == 's' && !(is_ours && is_reviewed(f->object.name))) {
         pw_draft_refuse(d, PLAN_WHY_STABLE_FUNCTION);
     }
 }
@@ -146,23 +156,33 @@ static void native_function(struct draft *d, const struct cat_function *f)
         pw_draft_refuse(d, PLAN_WHY_STABLE_FUNCTION);
 }
 
+/* The defaults of arguments are evaluated at the call, whatever the function itself is. */
+static void use_defaults(struct draft *d, const struct catalog *c, const struct cat_function *f, int depth)
+{
+    struct body_seen seen = {0};
+    pw_effects_body(d, c, f->defaults, depth + 1, &seen);
+    if (seen.impure)
+        pw_draft_refuse(d, PLAN_WHY_STABLE_FUNCTION);
+}
+
 static void written_function(struct draft *d, const struct catalog *c, const struct cat_function *f,
                              int depth)
 {
-    bool pure = true;
-    if (!f->source || !*f->source || depth > 8) {
+    struct body_seen seen = {0};
+    if (!f->source || !*f->source || depth > BODY_DEPTH_MAX) {
         if (f->volatility == 'v')
             unknown_function(d, PLAN_WHY_VOLATILE_FUNCTION);
         else
             pw_draft_refuse(d, PLAN_WHY_UNKNOWN_FUNCTION);
         return;
     }
-    pw_effects_body(d, c, f->source, depth + 1, &pure);
+    pw_effects_body(d, c, f->source, depth + 1, &seen);
+    bool reads_dates = f->takes_text && (seen.dates || f->converts_result);
     pw_effects_body_tables(d, c, f);
     if (f->volatility == 'v') {
         d->flags |= PLAN_F_VOLATILE;
         pw_draft_refuse_both(d, PLAN_WHY_VOLATILE_FUNCTION);
-    } else if (f->volatility == 's' || !pure) {
+    } else if (f->volatility == 's' || seen.impure || reads_dates) {
         pw_draft_refuse(d, PLAN_WHY_STABLE_FUNCTION);
     }
 }
@@ -171,6 +191,8 @@ void pw_effects_overload(struct draft *d, const struct catalog *c, const struct 
                          int depth)
 {
     d->user_code = d->user_code || f->language != CAT_LANGUAGE_BUILTIN;
+    if (f->defaults && depth <= BODY_DEPTH_MAX)
+        use_defaults(d, c, f, depth);
     switch (f->language) {
     case CAT_LANGUAGE_BUILTIN:
         builtin_function(d, f);
@@ -189,9 +211,8 @@ void pw_effects_overload(struct draft *d, const struct catalog *c, const struct 
 /* A trigger's own volatility says nothing: it is always called for its effects. */
 void pw_effects_trigger(struct draft *d, const struct catalog *c, const struct cat_function *f)
 {
-    bool pure;
     if (f && f->source && *f->source) {
-        pw_effects_body(d, c, f->source, 1, &pure);
+        pw_effects_body(d, c, f->source, 1, NULL);
         pw_effects_body_tables(d, c, f);
     } else if (!f || f->language != CAT_LANGUAGE_BUILTIN)
         pw_draft_writes_all(d);
@@ -234,6 +255,15 @@ void pw_effects_function(struct draft *d, const struct catalog_view *view, const
 
 /* ---- operators ---- */
 
+/* What a user's function says of itself is believed as far as when it is called by name. */
+static void use_code(struct draft *d, const struct catalog_view *view, const struct cat_operator *o)
+{
+    enum plan_reason before = d->reason;
+    pw_effects_overload(d, pw_catalog_view_catalog(view), o->code, 0);
+    if (before == PLAN_WHY_NOT_NONE && d->reason == PLAN_WHY_STABLE_FUNCTION)
+        d->reason = PLAN_WHY_UNKNOWN_OPERATOR;
+}
+
 void pw_effects_operator(struct draft *d, const struct catalog_view *view, const char *schema,
                          const char *name)
 {
@@ -248,6 +278,10 @@ void pw_effects_operator(struct draft *d, const struct catalog_view *view, const
         found = true;
         d->user_code = d->user_code || !o->function || !*o->function;
         pw_draft_call(d, name, o->volatility);
+        if (o->code && o->code->language != CAT_LANGUAGE_BUILTIN) {
+            use_code(d, view, o);
+            continue;
+        }
         if (o->volatility == 'i' ||
             (o->volatility == 's' && o->function && is_reviewed(o->function)))
             continue;

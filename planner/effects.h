@@ -21,6 +21,7 @@ enum effect_kind {
     EFFECT_LOCK,     /* transaction advisory locks */
     EFFECT_SESSION,  /* looks at the session */
     EFFECT_MOMENT,   /* stable, but depends on the moment or the role */
+    EFFECT_RELOAD,   /* the defaults of settings change for everybody */
     EFFECT_TIMEZONE, /* AT TIME ZONE: proven unless a time with time zone is near */
 };
 enum effect_kind pw_effects_builtin(const char *name);
@@ -42,9 +43,13 @@ void pw_effects_trigger(struct draft *d, const struct catalog *c, const struct c
  * is not found, or from a body that is not understood. */
 void pw_effects_body_tables(struct draft *d, const struct catalog *c, const struct cat_function *f);
 
-/* body.c: what SQL or PL/pgSQL text may do, judged by its words. Adds the effects to d; pure is set
- * false when it reads tables, writes, or calls anything that is not immutable. */
+/* body.c: what SQL or PL/pgSQL text may do, judged by its words. Adds the effects to d. What it saw is
+ * added to seen, which may be NULL. */
+struct body_seen {
+    bool impure; /* reads tables or the moment, writes, or calls anything that is not immutable */
+    bool dates;  /* names a type whose text may say 'now' */
+};
 void pw_effects_body(struct draft *d, const struct catalog *c, const char *text, int depth,
-                     bool *pure);
+                     struct body_seen *seen);
 
 #endif

@@ -59,7 +59,11 @@ static const char writes_sql[] =
 static const char scans_sql[] =
     "SELECT n.nspname || '.' || c.relname, pg_catalog.pg_stat_get_xact_numscans(c.oid) "
     "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-    "WHERE c.relkind = 'i' AND c.oid >= 16384 AND pg_catalog.pg_stat_get_xact_numscans(c.oid) > 0";
+    "WHERE c.relkind = 'i' AND c.oid >= 16384 AND pg_catalog.pg_stat_get_xact_numscans(c.oid) > 0 "
+    /* and, without a name, how often tables were analyzed */
+    "UNION ALL SELECT '', pg_catalog.sum(pg_catalog.pg_stat_get_analyze_count(c.oid) + "
+    "pg_catalog.pg_stat_get_autoanalyze_count(c.oid))::bigint FROM pg_catalog.pg_class c WHERE "
+    "c.relkind IN ('r', 'm', 'p') AND c.oid >= 16384";
 
 static bool is_explainable_word(const char *text, size_t len)
 {
@@ -163,7 +167,9 @@ static void on_scans(void *arg, const struct pgresult *r)
     struct index_log *log = arg;
     for (int i = 0; pw_pgresult_ok(r) && i < pw_pgresult_rows(r); i++) {
         const char *name = pw_pgresult_get(r, i, 0), *n = pw_pgresult_get(r, i, 1);
-        if (name && n)
+        if (name && n && !*name)
+            pw_index_analyzed(log->asking, strtoull(n, NULL, 10), log->last_start_us);
+        else if (name && n)
             pw_index_own_scans(log, log->asking->id, name, strtoull(n, NULL, 10));
     }
     end(log, false);

@@ -10,6 +10,7 @@
 
 enum {
     EVERY_US = 1000000, /* one EXPLAIN a second at most */
+    STATISTICS_US = 60000000, /* autovacuum analyzes all the time */
     GRACE_US = 200000,  /* what may be spent before the share counts */
     COLUMNS_TEXT_MAX = 32 * 1024,
     GENERIC_CALLS = 6, /* from then on the server may plan without the values */
@@ -204,6 +205,26 @@ static void look_again(struct log_family *f)
     f->is_stale = true;
 }
 
+/* count: how often its tables were analyzed, by whomever. */
+void pw_index_analyzed(struct log_database *d, uint64_t count, uint64_t now_us)
+{
+    bool is_news = d->analyzed && count != d->analyzed && now_us - d->statistics_us >= STATISTICS_US;
+    if (!d->analyzed || is_news) {
+        d->analyzed = count;
+        d->statistics += is_news;
+        d->statistics_us = now_us;
+    }
+}
+
+/* A client has just said ANALYZE: at once, and the count is no news then. */
+static void note_analyze(struct log_database *d, const struct family_stats *s, uint64_t calls)
+{
+    if (!calls || !s->plan || !s->plan->tag || (strcmp(s->plan->tag, "ANALYZE") != 0 && strcmp(s->plan->tag, "VACUUM") != 0))
+        return;
+    d->statistics++;
+    d->analyzed = 0;
+}
+
 /* Counts the calls since the last time; a family twice as slow as before is looked at again at
  * once. */
 static void count_calls(struct index_log *log, struct log_family *f, const struct family_stats *s)
@@ -216,6 +237,13 @@ static void count_calls(struct index_log *log, struct log_family *f, const struc
         f->generation = s->plan->generation;
         f->errors = 0;
         look_again(f);
+    }
+    struct log_database *d = find_database(log, s->database_id);
+    if (d) {
+        note_analyze(d, s, calls);
+        if (f->statistics != d->statistics && f->looked_at)
+            look_again(f);
+        f->statistics = d->statistics;
     }
     log->server_us += total;
     f->calls = s->calls;

@@ -39,6 +39,7 @@ struct log_family {
     uint64_t family, calls, total_us; /* at the last take */
     uint64_t due_us, interval_us, plan_hash, mean_us;
     uint64_t generation; /* of the catalog, as its last statement was planned with */
+    uint64_t statistics; /* of the database, as it was looked at with */
     uint64_t looked_at, plan_changes;
     unsigned errors;
     struct log_use uses[INDEX_PLAN_USES_MAX]; /* of the plans that count now */
@@ -48,7 +49,7 @@ struct log_family {
     uint64_t round;                            /* of looking at all its texts; the first is 1 */
     unsigned next_text;                        /* of the round: enum family_which */
     bool has_variants;                         /* it was seen with several texts */
-    bool round_changed, round_stale, is_stale; /* stale: after DDL or a latency jump */
+    bool round_changed, round_stale, is_stale; /* stale: after DDL, ANALYZE or a latency jump */
 };
 
 /* What is asked about: a copy of the family's sample (families.h). OWN all. */
@@ -65,6 +66,8 @@ struct log_database {
     uint32_t id;
     char *name, *conninfo; /* OWN; conninfo may hold a password */
     struct pgconn *conn;   /* OWN; NULL until the first question */
+    /* Which statistics plans are made from: another number each time that they changed. */
+    uint64_t statistics, analyzed, statistics_us;
 };
 
 struct index_log {
@@ -94,6 +97,7 @@ void pw_index_ask(struct index_log *log, struct log_database *db, struct log_fam
 void pw_index_question_free(struct log_question *q);
 /* Called by index_ask.c with what it learned. */
 void pw_index_learned(struct index_log *log, struct log_family *f, const struct index_plan *plan);
+void pw_index_analyzed(struct log_database *d, uint64_t count, uint64_t now_us);
 void pw_index_failed(struct index_log *log, struct log_family *f);
 struct log_index *pw_index_of(struct index_log *log, uint32_t database_id, const char *index);
 /* index_learn.c */

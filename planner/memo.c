@@ -361,9 +361,9 @@ bool pw_plan_is_current(const struct plan_context *ctx, const struct plan *plan)
             plan->generation == atomic_load_explicit(&ctx->slot->generation, memory_order_acquire));
 }
 
-bool pw_plan_value_is_special(struct slice value)
+bool pw_plan_value_is_special(struct slice value, bool is_binary)
 {
-    return pw_template_is_special(value);
+    return is_binary ? pw_template_is_special_binary(value) : pw_template_is_special(value);
 }
 
 void pw_plan_memo_stats(const struct plan_memo *m, struct plan_memo_stats *out)

@@ -41,12 +41,14 @@ void pw_planner_free(struct planner *p)
     {
         struct plan_context *c = PW_CONTAINER_OF(it, struct plan_context, node);
         pw_free(c->user);
+        pw_free(c->login);
         pw_free(c->search_path);
         pw_free(c);
     }
     pw_hashmap_free(&p->contexts);
     for (size_t i = 0; i < p->n_slots; i++) {
         pw_catalog_unref(p->slots[i]->catalog);
+        pw_catalog_unref(p->slots[i]->last);
         uv_mutex_destroy(&p->slots[i]->lock);
         pw_free(p->slots[i]);
     }

@@ -52,7 +52,8 @@ void pw_planner_on_foreign_writes(struct planner *p, pw_on_foreign_writes cb, vo
  * (bounded). */
 struct plan_context_key {
     uint32_t database_id;
-    const char *user;        /* current role */
+    const char *user;        /* current role: what "$user" means */
+    const char *login;       /* who logged in, whose defaults are in force; NULL: user */
     const char *search_path; /* as set, or NULL for the role's default */
     bool standard_conforming_strings;
     bool encoding_is_safe; /* client_encoding where no byte of a multibyte character can look like a
@@ -119,10 +120,10 @@ bool pw_plan_key_param(const struct plan_key_column *column, uint32_t type, bool
 bool pw_plan_key_literal(const struct plan_key_column *column, const struct plan_value *v,
                          struct slice literal, struct plan_key_bytes *out);
 
-/* May this text parameter name a moment ('now', 'today', '[yesterday,)') when it is read as a date
- * or time? The plan cannot know: whoever binds a text-format value to a cacheable statement asks,
- * and does not cache when it may. Binary values never do. */
-bool pw_plan_value_is_special(struct slice value);
+/* May this parameter name a moment ('now', 'today', '[yesterday,)') when it is read as a date or time?
+ * The plan cannot know: whoever binds a value to a cacheable statement asks, and does not cache when
+ * it may. A binary value may be a string, too, that the statement casts. */
+bool pw_plan_value_is_special(struct slice value, bool is_binary);
 
 struct plan_memo_stats {
     uint64_t entries, hits, misses, evictions, opaque, waiting;

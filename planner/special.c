@@ -1,6 +1,10 @@
 /* Does a value name a moment? Dates and times accept 'now', ' Today 10:00', '[yesterday,)',
  * '{tomorrow}' ...: the words may stand anywhere between non-letters. Pure. */
+#include <string.h>
+
 #include "planner/scan.h"
+#include "planner/template.h"
+#include "proxy/base/attrs.h"
 
 enum {
     MOMENT_CHARS_MAX =
@@ -71,6 +75,26 @@ bool pw_template_is_special(struct slice value)
             p++;
         if (is_moment_word(start, (size_t)(p - start)))
             return true;
+    }
+    return false;
+}
+
+/* Strings in binary values, arrays and composites among them: lengths stand between them, whose bytes
+ * may be letters, so what is before a word says nothing. */
+bool pw_template_is_special_binary(struct slice value)
+{
+    static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
+    if (value.len > MOMENT_LOOK_MAX)
+        return true;
+    for (size_t i = 0; i + 3 <= value.len; i++) {
+        char c = (char)(value.ptr[i] | 0x20);
+        if (c != 'n' && c != 't' && c != 'y')
+            continue;
+        for (size_t k = 0; k < PW_COUNT_OF(words); k++) {
+            size_t n = strlen(words[k]);
+            if (i + n <= value.len && word_is(value.ptr + i, n, words[k]))
+                return true;
+        }
     }
     return false;
 }

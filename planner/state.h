@@ -25,6 +25,7 @@ struct db_slot {
     _Atomic uint64_t generation; /* plans of another one are not current */
     uv_mutex_t lock;             /* guards the rest */
     struct catalog *catalog;     /* OWN a reference; NULL: none or not usable now */
+    struct catalog *last;        /* OWN a reference; the last one there was, usable or not */
     bool pending;                /* changed since it was read, or being read for the first time */
     uint64_t pending_since_us;   /* the first of the changes since */
     uint64_t changes;            /* pw_planner_catalog_changed so far */
@@ -34,7 +35,7 @@ struct db_slot {
 struct plan_context {
     struct hash_node node;
     struct db_slot *slot;     /* BORROW from the planner */
-    char *user, *search_path; /* OWN; search_path NULL: the role's default */
+    char *user, *login, *search_path; /* OWN; search_path NULL: the default of who logged in */
     bool standard_conforming_strings, encoding_is_safe, is_overflow;
 };
 
@@ -55,6 +56,7 @@ struct db_slot *pw_planner_slot(struct planner *p, uint32_t database_id); /* NUL
 uint64_t pw_planner_catalog_wait(const struct planner *p);
 /* A reference to the catalog to plan with, or NULL and why there is none; and its generation. */
 struct catalog *pw_slot_catalog(struct db_slot *s, uint64_t *generation, enum plan_reason *why_not);
+struct catalog *pw_slot_last_catalog(struct db_slot *s); /* a reference, or NULL */
 /* Until when waiting for the catalog is worth it (pw_clock_us); 0: it is not being read. Any
  * thread. */
 uint64_t pw_slot_wait_until(struct db_slot *s);

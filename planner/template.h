@@ -83,5 +83,6 @@ uint32_t pw_template_slot_offsets(struct slice template_text, uint32_t *offsets,
 /* May this value name a moment when read as a date or time ('now', '{today,...}')? For string
  * literals and for text parameters alike; errs towards true. */
 bool pw_template_is_special(struct slice value);
+bool pw_template_is_special_binary(struct slice value); /* the same of a value in binary format */
 
 #endif

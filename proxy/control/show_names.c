@@ -71,7 +71,7 @@ size_t pw_table_oids(struct control *c, uint32_t database_id, const char *name, 
         return 0;
     const char *dot = strchr(name, '.');
     char *schema = dot ? pw_strndup(name, (size_t)(dot - name)) : pw_strdup("");
-    struct catalog_view *view = pw_catalog_view_new(catalog, "", NULL);
+    struct catalog_view *view = pw_catalog_view_new(catalog, "", "", NULL);
     const struct cat_table *t = NULL;
     size_t n = 0;
     while (n < max && (t = pw_view_table(view, schema, dot ? dot + 1 : name, t)))

@@ -209,6 +209,8 @@ void pw_ticket_finish(struct dispatch *d, struct ticket *t)
     if (c) {
         PW_CHECK(c->ticket == t);
         c->ticket = NULL;
+    } else {
+        pw_leftover_ended(d, t, true);
     }
     pw_ticket_free(&d->tickets, t);
     if (c)
@@ -262,6 +264,8 @@ void pw_ticket_fail(struct dispatch *d, struct ticket *t, enum pw_status status,
     }
     if (c)
         c->ticket = NULL;
+    else
+        pw_leftover_ended(d, t, false);
     pw_ticket_free(&d->tickets, t);
     if (c && probe)
         c->sink->on_probe_done(c, false, refusal.len ? pw_buf_slice(&refusal) : pw_slice_str(text));
@@ -288,6 +292,8 @@ void pw_ticket_fail_sent(struct dispatch *d, struct ticket *t, struct server *s,
     s->broken = true; /* what it says from now on has no owner */
     s->in_flight--;
     t->server = NULL;
+    if (t->client)
+        t->client->lost_server = true;
     if (t->client && t->client->server == s)
         t->client->server = NULL;
     s->holder = NULL;

@@ -17,11 +17,30 @@ void pw_client_init(struct client *c, struct dispatch *d, const struct client_si
     pw_names_init(&c->portals);
 }
 
+/* Ways to say "this machine" are one. */
+static bool is_local(const char *host)
+{
+    return host[0] == '/' || !strcmp(host, "localhost") || !strncmp(host, "127.", 4) || !strcmp(host, "::1");
+}
+
+static void note_place(struct databases *all, const struct server_pool *pool, const char *name)
+{
+    struct buf hosts;
+    pw_buf_init(&hosts, 64 * 1024);
+    const struct conf_upstream *up = &pool->db->upstream;
+    for (size_t i = 0; i < up->n_hosts; i++)
+        pw_buf_printf(&hosts, "%s:%u\n", is_local(up->hosts[i].host) ? "local" : up->hosts[i].host, up->hosts[i].port);
+    if (pw_buf_append_u8(&hosts, 0))
+        pw_databases_place(all, name, hosts.data, pw_conf_database_dbname(pool->db, name));
+    pw_buf_free(&hosts);
+}
+
 void pw_client_attach(struct client *c, struct server_pool *pool, struct settings *login_settings)
 {
     struct pool_row *row = pw_pool_row_of(pool->stats);
     pw_databases_row_proven(c->dispatch->shared->databases, row);
     pool->database_id = row->database_id;
+    note_place(c->dispatch->shared->databases, pool, row->database);
     c->pool = pool;
     pool->clients++;
     c->login_settings = login_settings;
@@ -207,6 +226,8 @@ void pw_client_close(struct client *c)
     c->waiting_stmt = NULL;
     bool busy = c->ticket && c->ticket->server;
     bool dirty = c->pin != PIN_NONE || (c->pool && !c->translate);
+    if (c->pool && (busy || c->lost_server || (s && s->dedicated)) && pw_effects_has_written(c))
+        pw_leftover_take(d, c, busy ? c->ticket : NULL);
     if (c->ticket)
         orphan_ticket(d, c);
     if (c->pool)

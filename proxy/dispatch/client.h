@@ -42,7 +42,7 @@ struct txn_set { /* a SET seen inside a transaction block, applied if it commits
     char *name, *value; /* OWN; value NULL: default */
 };
 
-enum { CLIENT_TXN_SETS_MAX = 64, CLIENT_TXN_TABLES_MAX = 256, CLIENT_COUNTS = 3 };
+enum { CLIENT_TXN_SETS_MAX = 64, CLIENT_TXN_TABLES_MAX = 256, CLIENT_SIBLINGS_MAX = 8, CLIENT_COUNTS = 3 };
 
 struct client {
     const struct client_sink *sink; /* BORROW, static */
@@ -78,8 +78,10 @@ struct client {
     bool txn_wrote_all, txn_catalog, txn_rights; /* effects to repeat when the transaction ends */
     uint32_t n_txn_tables, n_txn_sets;
     uint32_t *txn_tables;      /* OWN */
+    uint32_t txn_siblings[CLIENT_SIBLINGS_MAX], n_txn_siblings; /* other names of the database that is written */
     struct txn_set *txn_sets;  /* OWN */
     bool used_sequence; /* currval() has to find the connection of its nextval() */
+    bool lost_server; /* with a request on it: what that wrote may still be committed */
     bool orphaned; /* the session is gone */
 };
 

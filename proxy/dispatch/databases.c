@@ -13,6 +13,7 @@ struct database {
     bool paused, disabled;
     _Atomic uint32_t clients;
     bool keeps_sequences;
+    char *hosts, *dbname; /* OWN; NULL: not known yet */
 };
 
 struct databases {
@@ -22,6 +23,7 @@ struct databases {
     struct hashmap row_map;        /* the same rows, to be found; under the lock */
     uint32_t last_id;
     bool pause_new;
+    _Atomic bool has_siblings; /* some two names lead to one database */
     void (*on_new)(void *arg, uint32_t id, const char *name);
     void *arg;
 };
@@ -36,13 +38,20 @@ struct databases *pw_databases_new(void (*on_new)(void *arg, uint32_t id, const 
     return d;
 }
 
+static void free_entry(struct database *entry)
+{
+    pw_free(entry->name);
+    pw_free(entry->hosts);
+    pw_free(entry->dbname);
+    pw_free(entry);
+}
+
 void pw_databases_free(struct databases *d)
 {
     while (d->list) {
         struct database *entry = d->list;
         d->list = entry->next;
-        pw_free(entry->name);
-        pw_free(entry);
+        free_entry(entry);
     }
     for (struct pool_row *row = d->rows, *next; row; row = next) {
         next = row->next;
@@ -122,8 +131,7 @@ static void forget_locked(struct databases *d, struct database *entry)
     while (*at != entry)
         at = &(*at)->next;
     *at = entry->next;
-    pw_free(entry->name);
-    pw_free(entry);
+    free_entry(entry);
 }
 
 /* A name that counts from now on. */
@@ -139,6 +147,58 @@ uint32_t pw_databases_id(struct databases *d, const char *name)
     if (is_new && d->on_new)
         d->on_new(d->arg, id, name);
     return id;
+}
+
+/* ---- several names of one database */
+
+/* Is a line of one list in the other? */
+static bool share_a_line(const char *a, const char *b)
+{
+    for (size_t n; *a; a += n + 1) {
+        n = strcspn(a, "\n");
+        for (const char *p = b; *p; p += strcspn(p, "\n") + 1)
+            if (strcspn(p, "\n") == n && memcmp(p, a, n) == 0)
+                return true;
+    }
+    return false;
+}
+
+static bool is_sibling(const struct database *a, const struct database *b)
+{
+    return a != b && a->hosts && b->hosts && a->id != b->id && strcmp(a->dbname, b->dbname) == 0 &&
+           share_a_line(a->hosts, b->hosts);
+}
+
+void pw_databases_place(struct databases *d, const char *name, const char *hosts, const char *dbname)
+{
+    pthread_mutex_lock(&d->lock);
+    struct database *entry = find_locked(d, name);
+    if (entry && (!entry->hosts || strcmp(entry->hosts, hosts) != 0 || strcmp(entry->dbname, dbname) != 0)) {
+        pw_free(entry->hosts);
+        pw_free(entry->dbname);
+        entry->hosts = pw_strdup(hosts);
+        entry->dbname = pw_strdup(dbname);
+        for (const struct database *other = d->list; other; other = other->next)
+            if (is_sibling(entry, other))
+                atomic_store(&d->has_siblings, true);
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
+size_t pw_databases_siblings(struct databases *d, uint32_t id, uint32_t *out, size_t max)
+{
+    if (!atomic_load(&d->has_siblings))
+        return 0;
+    size_t n = 0;
+    pthread_mutex_lock(&d->lock);
+    const struct database *entry = d->list;
+    while (entry && entry->id != id)
+        entry = entry->next;
+    for (const struct database *other = d->list; entry && other; other = other->next)
+        if (other->id && is_sibling(entry, other) && n++ < max)
+            out[n - 1] = other->id;
+    pthread_mutex_unlock(&d->lock);
+    return n;
 }
 
 bool pw_databases_keep_sequences(struct databases *d, uint32_t id, bool learn)

@@ -17,6 +17,12 @@ struct databases *pw_databases_new(void (*on_new)(void *arg, uint32_t id, const 
 void pw_databases_free(struct databases *d);
 uint32_t pw_databases_id(struct databases *d, const char *name); /* 1 and up */
 
+/* Where the database of that name is: lines "host:port" and its name there. Several
+ * names may lead to one database, and a write by one of them is one by all. */
+void pw_databases_place(struct databases *d, const char *name, const char *hosts, const char *dbname);
+/* The other numbers of the same database; how many there are, which may be more than max. */
+size_t pw_databases_siblings(struct databases *d, uint32_t id, uint32_t *out, size_t max);
+
 /* Do sessions of that database stay on a connection once they have used a sequence? learn: from now on, yes. */
 bool pw_databases_keep_sequences(struct databases *d, uint32_t id, bool learn);
 

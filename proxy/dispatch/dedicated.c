@@ -4,11 +4,15 @@
  * Nothing is looked into: whole messages are passed on as they come, in either direction, and the
  * server connection ends with its client.
  */
+#include <string.h>
+#include <strings.h>
+
 #include "proxy/dispatch/dispatch_priv.h"
 #include "proxy/dispatch/login.h"
 #include "proxy/pool/welcome.h"
 #include "proxy/wire/back.h"
 #include "proxy/wire/errfields.h"
+#include "proxy/wire/front.h"
 
 enum { RUNS_PER_TURN = 1024 };
 
@@ -17,6 +21,26 @@ void pw_dedicated_take(struct client *c, struct server *s)
     pw_server_enter(s, SERVER_ACTIVE);
     s->holder = c;
     c->server = s;
+}
+
+/* SQL may be said there too, and is not looked into. What only replicates never ends, and writes nothing. */
+static bool only_replicates(uint8_t type, struct slice text)
+{
+    static const char *const commands[] = {"START_REPLICATION", "IDENTIFY_SYSTEM", "CREATE_REPLICATION_SLOT", "BASE_BACKUP"};
+    if (type == FRONT_COPY_DATA || type == FRONT_COPY_DONE || type == FRONT_COPY_FAIL)
+        return true;
+    for (size_t i = 0; type == FRONT_QUERY && i < PW_COUNT_OF(commands); i++) {
+        size_t n = strlen(commands[i]);
+        if (text.len > n && strncasecmp(text.ptr, commands[i], n) == 0)
+            return true;
+    }
+    return false;
+}
+
+void pw_dedicated_said(struct client *c, uint8_t type, struct slice text)
+{
+    if (c->pool && !c->txn_wrote_all && !only_replicates(type, text))
+        pw_effects_anything(c->dispatch, c);
 }
 
 bool pw_dedicated_is_open(const struct client *c)
@@ -61,6 +85,8 @@ static bool pass_some(struct server *s, struct client *c)
         if (r != FRAME_OK)
             return false;
         note_farewell(s, in, &f);
+        if (f.type == BACK_READY_FOR_QUERY && pw_frame_complete(in, &f) && pw_frame_body(in, &f).ptr[0] == 'I' && c->pool)
+            pw_effects_abort(c->dispatch, c); /* before its client hears of it */
         s->body_left = f.len;
     }
     size_t n = in.len < s->body_left ? in.len : (size_t)s->body_left;

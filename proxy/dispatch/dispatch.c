@@ -98,6 +98,8 @@ static void lose_ticket(struct dispatch *d, struct server *s, struct ticket *t, 
     char text[300];
     snprintf(text, sizeof text, "the server connection was lost: %s (database \"%s\", user \"%s\")",
              reason, s->pool->database, s->pool->user);
+    if (t->client)
+        t->client->lost_server = true;
     bool told = t->failed && s->broken && t->replied;
     pw_ticket_fail(d, t, PW_SERVER_LOST, told ? NULL : text);
 }
@@ -125,6 +127,7 @@ static void on_lost(struct server *s, const char *reason)
         if (open && open->server == s) {
             s->in_flight--;
             open->server = NULL;
+            holder->lost_server = true;
             pw_ticket_fail(d, open, PW_SERVER_LOST, told ? NULL : reason);
         } else {
             holder->sink->on_fatal(holder, PW_SERVER_LOST, told ? NULL : reason);
@@ -201,6 +204,7 @@ struct dispatch *pw_dispatch_new(const struct dispatch_shared *shared, const str
     pw_list_init(&d->poked);
     pw_list_init(&d->pinned);
     pw_list_init(&d->cancellers);
+    pw_list_init(&d->leftovers);
     pw_ticket_pool_init(&d->tickets);
     pw_buf_init(&d->scratch, 1 << 24);
     return d;
@@ -245,6 +249,7 @@ static void drop_pool(struct dispatch *d, struct server_pool *p)
 
 void pw_dispatch_free(struct dispatch *d)
 {
+    pw_leftover_expire(d, UINT64_MAX);
     PW_HASHMAP_FOR(&d->pools, h, tmp)
     {
         struct server_pool *p = PW_CONTAINER_OF(h, struct server_pool, node);
@@ -369,6 +374,7 @@ static bool was_in_vain(const struct server_pool *p, uint64_t now_us)
 
 void pw_dispatch_janitor(struct dispatch *d, uint64_t now_us)
 {
+    pw_leftover_expire(d, now_us);
     PW_HASHMAP_FOR(&d->pools, h, tmp)
     {
         struct server_pool *p = PW_CONTAINER_OF(h, struct server_pool, node);

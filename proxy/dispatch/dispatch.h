@@ -48,6 +48,7 @@ struct dispatch {
     struct list poked;                    /* pools with something to assign this turn */
     struct list pinned;                   /* clients pinned for a reason, for SHOW PINS */
     struct list cancellers;               /* cancel connections under way */
+    struct list leftovers;                /* writes whose client is gone; OWN */
     struct ticket_pool tickets;
     struct hashmap flights; /* unsent leaders by key */
     struct family_speed speed[SPEED_SLOTS];

@@ -89,9 +89,17 @@ void pw_cancel_close_all(struct dispatch *d);
 void pw_effects_begin(struct dispatch *d, struct ticket *t);    /* before it is forwarded */
 /* Does it put settings back to defaults that differ from what the session logged in with? */
 bool pw_effects_is_reset(const struct ticket *t);
+void pw_effects_anything(struct dispatch *d, struct client *c); /* it may do anything from now on, until pw_effects_abort */
 void pw_effects_progress(struct dispatch *d, struct ticket *t); /* a CommandComplete is about to be forwarded */
 void pw_effects_end(struct dispatch *d, struct ticket *t, struct server *s); /* at its ReadyForQuery */
 void pw_effects_abort(struct dispatch *d, struct client *c); /* its transaction died with the connection */
+
+bool pw_effects_has_written(const struct client *c);            /* and its transaction has not ended yet */
+
+/* leftover.c: what c, which is going, has written is t's now; NULL: its server connection was lost. */
+void pw_leftover_take(struct dispatch *d, struct client *c, const struct ticket *t);
+void pw_leftover_ended(struct dispatch *d, const struct ticket *t, bool is_answered); /* t, without a client */
+void pw_leftover_expire(struct dispatch *d, uint64_t now_us); /* once in a while; UINT64_MAX: all that were lost */
 
 /* unpin.c: is what pinned the session undone? */
 enum { /* what the server can be asked about */

@@ -92,6 +92,48 @@ static void note_pins(struct client *c, const struct plan *plan)
         pw_client_set_pins(c, c->pins | pins);
 }
 
+/* Names mean something else to this session than the planner knows: temporary tables stand before others,
+ * search_path or role was changed by a function. What is written may be any table then, by whatever function is
+ * really called. */
+static bool goes_elsewhere(const struct client *c, const struct plan *plan)
+{
+    enum { UNSURE = PIN_BIT(PIN_TEMP_TABLE) | PIN_BIT(PIN_FUNCTION) | PIN_BIT(PIN_OPAQUE) | PIN_BIT(PIN_CONTEXT) };
+    return (c->pins & UNSURE) && plan->generation != PLAN_ANY_GENERATION &&
+           (pw_plan_has(plan, PLAN_F_WRITES) || plan->user_code || (c->pins & PIN_BIT(PIN_CONTEXT)));
+}
+
+/* The same under the other names of this database, as a whole. */
+static void reach_siblings(struct dispatch *d, struct client *c, const struct plan *plan)
+{
+    struct cache *cache = d->shared->cache;
+    uint32_t ids[CLIENT_SIBLINGS_MAX];
+    size_t n = pw_databases_siblings(d->shared->databases, c->pool->database_id, ids, CLIENT_SIBLINGS_MAX);
+    if (n > CLIENT_SIBLINGS_MAX) {
+        c->txn_rights = true; /* everything, at the end too */
+        pw_cache_bump_all(cache);
+    }
+    for (size_t i = 0; i < n && i < CLIENT_SIBLINGS_MAX; i++) {
+        bool known = false;
+        for (uint32_t k = 0; k < c->n_txn_siblings; k++)
+            known |= c->txn_siblings[k] == ids[i];
+        if (!known && c->n_txn_siblings < CLIENT_SIBLINGS_MAX) {
+            c->txn_siblings[c->n_txn_siblings++] = ids[i];
+            pw_cache_write_begin(cache, ids[i], 0);
+        }
+        pw_cache_bump_database(cache, ids[i]);
+        if (pw_plan_has(plan, PLAN_F_CATALOG | PLAN_F_RIGHTS))
+            pw_planner_catalog_changed(d->shared->planner, ids[i]);
+    }
+}
+
+void pw_effects_anything(struct dispatch *d, struct client *c)
+{
+    remember(d, c, pw_plan_opaque());
+    bump_plan(d, c, pw_plan_opaque());
+    pw_planner_catalog_changed(d->shared->planner, c->pool->database_id);
+    reach_siblings(d, c, pw_plan_opaque());
+}
+
 void pw_effects_begin(struct dispatch *d, struct ticket *t)
 {
     struct client *c = t->client;
@@ -105,11 +147,22 @@ void pw_effects_begin(struct dispatch *d, struct ticket *t)
             if (pw_plan_has(plan, PLAN_F_CATALOG | PLAN_F_RIGHTS))
                 pw_planner_catalog_changed(d->shared->planner, c->pool->database_id);
         }
+        if (pw_plan_has(plan, WRITE_FLAGS) || goes_elsewhere(c, plan))
+            reach_siblings(d, c, plan);
         pw_sequences_note(d, t, plan);
         if (is_misled(t, t->n_plans_begun))
             remember_all(d, c);
+        if (goes_elsewhere(c, plan)) {
+            remember_all(d, c);
+            pw_cache_bump_database(d->shared->cache, c->pool->database_id);
+        }
         note_pins(c, plan);
     }
+}
+
+bool pw_effects_has_written(const struct client *c)
+{
+    return c->n_txn_tables || c->n_txn_siblings || c->txn_wrote_all || c->txn_catalog || c->txn_rights;
 }
 
 static void announce(struct dispatch *d, struct client *c)
@@ -124,6 +177,11 @@ static void announce(struct dispatch *d, struct client *c)
         pw_cache_bump_database(cache, db);
     for (uint32_t i = 0; i < c->n_txn_tables; i++)
         pw_cache_bump_table(cache, db, c->txn_tables[i]);
+    for (uint32_t i = 0; i < c->n_txn_siblings; i++) {
+        pw_cache_bump_database(cache, c->txn_siblings[i]);
+        if (c->txn_catalog || c->txn_rights)
+            pw_planner_catalog_changed(d->shared->planner, c->txn_siblings[i]);
+    }
 }
 
 /* An autocommitted statement is visible to others before its CommandComplete arrives. */
@@ -151,6 +209,9 @@ static void forget_txn(struct dispatch *d, struct client *c)
         pw_cache_write_end(cache, db, 0);
     for (uint32_t i = 0; i < c->n_txn_tables; i++)
         pw_cache_write_end(cache, db, c->txn_tables[i]);
+    for (uint32_t i = 0; i < c->n_txn_siblings; i++)
+        pw_cache_write_end(cache, c->txn_siblings[i], 0);
+    c->n_txn_siblings = 0;
     c->txn_wrote_all = c->txn_catalog = c->txn_rights = false;
     c->n_txn_tables = 0;
     PW_FREE(c->txn_tables);
@@ -161,7 +222,7 @@ static void forget_txn(struct dispatch *d, struct client *c)
 
 void pw_effects_abort(struct dispatch *d, struct client *c)
 {
-    if (c->n_txn_tables || c->txn_wrote_all || c->txn_catalog || c->txn_rights)
+    if (pw_effects_has_written(c))
         announce(d, c);
     forget_txn(d, c);
 }
@@ -380,7 +441,7 @@ void pw_effects_end(struct dispatch *d, struct ticket *t, struct server *s)
     if (!in_txn) {
         if (c->n_txn_sets)
             end_txn_sets(c, s, t->txn_tag == 'C');
-        if (c->n_txn_tables || c->txn_wrote_all || c->txn_catalog || c->txn_rights)
+        if (pw_effects_has_written(c))
             announce(d, c);
         forget_txn(d, c);
         pw_names_clear(&c->portals);

@@ -18,6 +18,7 @@ void pw_login_relay_start(struct client *c, struct server_pool *p, const struct 
 /* Replication: the client has a server connection of its own (sink->on_relay_done said so). dedicated.c */
 bool pw_dedicated_is_open(const struct client *c);
 bool pw_dedicated_is_midway(const struct client *c); /* it has only a part of the server's last message */
+void pw_dedicated_said(struct client *c, uint8_t type, struct slice text); /* a message is on its way; text: its body as far as it is there */
 bool pw_dedicated_welcome(struct client *c, struct buf *out); /* what that server reported, as ParameterStatus */
 void pw_login_relay_answer(struct client *c, struct slice body);
 void pw_login_relay_cancel(struct client *c); /* no-op when none is under way */

@@ -1,4 +1,6 @@
 /* The cache's side of a request: may it be answered from there, and may its answer be kept? */
+#include <strings.h>
+
 #include "proxy/base/clock.h"
 #include "proxy/dispatch/dispatch_priv.h"
 #include "proxy/dispatch/rules.h"
@@ -16,10 +18,17 @@ static int mark_of(struct dispatch *d, const struct ticket *t, uint64_t *ttl_us)
     return plan->hint_cache ? plan->hint_cache : rule ? marks[rule->cache] : 0;
 }
 
+/* What is read is part of what PostgreSQL proves then: it has to see the reading. */
+static bool is_serializable(const struct ticket *t)
+{
+    const char *level = pw_settings_get(t->settings, "default_transaction_isolation");
+    return level && !strcasecmp(level, "serializable");
+}
+
 static bool may_use(struct dispatch *d, struct ticket *t)
 {
     const struct plan *plan = t->n_plans == 1 ? t->plans[0] : NULL;
-    if (!plan)
+    if (!plan || is_serializable(t))
         return false;
     int mark = mark_of(d, t, &t->fill_ttl_us);
     if (mark == 2 || (mark == 0 && d->conf->cache.consistency == CONF_CACHE_TTL))
@@ -43,7 +52,7 @@ static bool binds_a_moment(const struct ticket *t, const struct reply_shape *sha
     struct slice rest = b.params;
     struct wire_value value;
     for (uint16_t i = 0; i < b.nparams && pw_wire_value_next(&rest, &value); i++)
-        if (!value.null && pw_front_bind_format(&b, i) == 0 && pw_plan_value_is_special(value.bytes))
+        if (!value.null && pw_plan_value_is_special(value.bytes, pw_front_bind_format(&b, i) != 0))
             return true;
     return false;
 }

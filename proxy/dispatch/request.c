@@ -26,6 +26,7 @@ const struct plan_context *pw_client_plan_context(struct client *c)
     struct plan_context_key key = {
         .database_id = c->pool->database_id,
         .user = role && strcmp(role, "none") != 0 ? role : c->pool->user,
+        .login = c->pool->user,
         .search_path = pw_settings_get(s, "search_path"),
     };
     pw_plan_context_lexing(&key, encoding, scs);

@@ -90,6 +90,7 @@ enum step pw_relay_run(struct session *s)
             return s->eof ? end(s) : STEP_WAIT;
         if (f.type == FRONT_TERMINATE)
             return end(s); /* the server is told when its connection closes */
+        pw_dedicated_said(&s->client, f.type, pw_slice(in.ptr + FRAME_HEADER, in.len - FRAME_HEADER));
         s->stream_left = f.len;
     }
     size_t n = in.len < s->stream_left ? in.len : (size_t)s->stream_left;

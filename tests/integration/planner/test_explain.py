@@ -27,9 +27,23 @@ create function f_lies(int) returns bigint language sql immutable as 'select cou
 create function f_volatile() returns int language sql as 'select 1';
 create function f_writes() returns int language sql as 'delete from u returning 1';
 create procedure proc() language sql as 'delete from u';
+create table zoned (at timetz);
+alter table t add names text[];
+create domain checked as int check (value > 0);
+create function f_default(at timestamptz default now()) returns timestamptz language sql immutable as 'select at';
+create function f_clock() returns date language plpgsql immutable as 'begin return current_date; end';
+create function f_says_now() returns timestamptz language plpgsql immutable as $$ begin return 'now'; end $$;
+create function f_reads_dates(t text) returns date language sql immutable as 'select t::date';
+create function f_day(t timestamptz) returns date language sql immutable as $$ select (t at time zone 'UTC')::date $$;
+create function count_add(bigint, int) returns bigint language sql as 'select count(*) from t';
+create aggregate count_all(int) (sfunc = count_add, stype = bigint, initcond = 0);
+create function reads_eq(int, int) returns bool language sql immutable as 'select exists (select from t)';
+create operator =|= (leftarg = int, rightarg = int, function = reads_eq);
 create type mood as enum ('sad', 'happy');
 create function odd_eq(mood, int) returns bool language sql volatile as 'select true';
 create operator ==== (leftarg = mood, rightarg = int, function = odd_eq);
+create function good_eq(mood, int) returns bool language sql immutable as 'select $2 > 1';
+create operator === (leftarg = mood, rightarg = int, function = good_eq);
 """
 
 
@@ -81,6 +95,10 @@ class Explain(support.Case):
         self.assertEqual(rows["writes only"], "public.t where id = literal 1")
         self.assertEqual(self.explain("CACHE", "call proc()")["invalidates"], "every table of the database")
 
+    def test_whether_its_plans_are_looked_at(self):
+        self.assertIn("never planned under another role", self.explain("CACHE", "select f_immutable(a) from t")["index log"])
+        self.assertNotIn("index log", self.explain("CACHE", "select a from t where id = 1"))
+
     def test_batch(self):
         self.assertEqual(self.explain("BATCH", "select b from t where id = $1")["shares a connection"], "yes")
         self.assertEqual(self.explain("BATCH", "select b from t where id = $1")["reads by key"], "public.t where id = $1")
@@ -92,7 +110,8 @@ class Explain(support.Case):
 
     def test_no_literal_is_shown(self):
         for sql in ("select * from t where b = 'hidden'", "prepare p as select 'hidden'", "set x.y to 'hidden'",
-                    "create role r password 'hidden'", "garbage 'hidden'"):
+                    "create role r password 'hidden'", "garbage 'hidden'", "set x.y to hidden", "set local \"X\".y = hidden, b",
+                    "alter role r set x.y to hidden", "create function f() returns int language sql set x.y = hidden as ''"):
             with self.subTest(sql=sql):
                 self.assertNotIn("hidden", str(self.explain("CACHE", sql)))
 

@@ -46,6 +46,48 @@ static void assert_used(struct live *l, struct index_log *log, const char *sql, 
     pw_plan_unref(p);
 }
 
+static uint64_t explains(const struct index_log *log)
+{
+    struct index_log_stats stats;
+    pw_index_log_stats(log, &stats);
+    return stats.explains;
+}
+
+/* Another plan may be the best one for other statistics. */
+static void test_looks_again_after_analyze(void **state)
+{
+    (void)state;
+    struct live l;
+    static const char *const own[] = {
+        "SET search_path TO public",
+        "CREATE TABLE stats AS SELECT i AS id, i % 1000 AS a, 'x' || i AS b FROM generate_series(1, 20000) i",
+        "ALTER TABLE stats ADD PRIMARY KEY (id)", "ANALYZE stats"};
+    live_init(&l, own, sizeof own / sizeof own[0]);
+    struct index_log *log = pw_index_log_new(
+        &l.f.uv, &(struct index_log_options){.interval_us = 86400000000, .share = 1, .path = ""});
+    pw_index_log_database(log, 1, "postgres", live_url);
+    uint64_t now = pw_clock_us();
+    const char *point = "select b from stats where id = 4711";
+    look_at(&l, log, point, &now);
+    look_at(&l, log, point, &now);
+    assert_int_equal(explains(log), 1);
+    look_at(&l, log, "analyze stats", &now); /* a client's */
+    look_at(&l, log, point, &now);
+    look_at(&l, log, point, &now);
+    assert_int_equal(explains(log), 2);
+
+    live_sql(&l, "ANALYZE public.stats"); /* somebody else's: seen at the next question */
+    now += 61000000;
+    look_at(&l, log, "select a from stats where a = 1", &now);
+    assert_int_equal(explains(log), 3);
+    look_at(&l, log, point, &now);
+    assert_int_equal(explains(log), 4);
+    look_at(&l, log, point, &now);
+    assert_int_equal(explains(log), 4);
+    pw_index_log_free(log);
+    live_free(&l);
+}
+
 static void test_index_log(void **state)
 {
     (void)state;
@@ -114,6 +156,7 @@ int main(int argc, char **argv)
     if (argc != 2)
         return 2;
     live_url = argv[1];
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_index_log)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_index_log),
+                                       cmocka_unit_test(test_looks_again_after_analyze)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
