@@ -93,7 +93,7 @@ class Lifecycle(unittest.TestCase):
             done = self.pgweir("serve", "--upstream", self.cluster.url(), "--listen", "127.0.0.1:%d" % port,
                                "--admin", "127.0.0.1:%d" % fixture.free_port(), "--http", "127.0.0.1:%d" % fixture.free_port())
             self.assertEqual(done.returncode, 3, done.stderr)
-            self.assertIn(str(port), done.stderr + done.stdout)
+            self.assertIn("pgweir.listen: cannot listen on 127.0.0.1:%d" % port, done.stderr)
 
     def test_upstream_alone_is_enough(self):
         port = fixture.free_port()
@@ -119,6 +119,35 @@ class Lifecycle(unittest.TestCase):
                 self.assertRegex(weir.console("SHOW CONFIG"), r"max_clients\D+13\b")
         finally:
             del os.environ["PGWEIR_PGWEIR_MAX_CLIENTS"]
+
+    def test_the_state_directory_is_made_before_it_is_used(self):
+        with fixture.Server() as scratch:
+            path = os.path.join(scratch.dir, "not", "there", "yet")
+            with fixture.Pgweir(self.cluster, sections={"pgweir": {"state_dir": path}}) as weir:
+                weir.console("SHOW VERSION")
+                self.assertNotIn("not_remembered", weir.log())
+                self.assertTrue(os.path.exists(os.path.join(path, "advisor.sqlite")), weir.log())
+                self.assertTrue(os.path.exists(os.path.join(path, "admin.sock")), weir.log())
+                self.assertEqual(os.stat(path).st_mode & 0o777, 0o750)
+
+    def test_systemd_is_told(self):
+        """Type=notify: READY=1, RELOADING=1 and READY=1 again, STOPPING=1."""
+        with fixture.Server() as scratch, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            path = os.path.join(scratch.dir, "notify")
+            told.bind(path)
+            told.settimeout(30)
+            os.environ["NOTIFY_SOCKET"] = path
+            try:
+                weir = fixture.Pgweir(self.cluster)
+            finally:
+                del os.environ["NOTIFY_SOCKET"]
+            with weir:
+                self.assertIn("READY=1", told.recv(1000).decode().split("\n"))
+                weir.process.send_signal(signal.SIGHUP)
+                self.assertIn("RELOADING=1", told.recv(1000).decode().split("\n"))
+                self.assertIn("READY=1", told.recv(1000).decode().split("\n"))
+                weir.process.send_signal(signal.SIGTERM)
+                self.assertIn("STOPPING=1", told.recv(1000).decode().split("\n"))
 
     # ---- signals ----------------------------------------------------------------------------------
     def test_drain_lets_transactions_finish(self):
