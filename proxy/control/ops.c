@@ -128,10 +128,10 @@ static void order_free(struct order *o)
     pw_free(o);
 }
 
-static void finish(struct order *o, const char *error)
+static void finish(struct order *o, const char *sqlstate, const char *error)
 {
     if (error)
-        pw_admin_finish_error(o->call, "57P01", "%s", error);
+        pw_admin_finish_error(o->call, sqlstate, "%s", error);
     else
         pw_admin_finish(o->call);
     order_free(o);
@@ -165,13 +165,13 @@ static void carried_out(struct gather *g)
     }
     bool waits = o->op == OP_PAUSE || o->op == OP_KILL || o->op == OP_COUNT_SERVERS;
     if (c->stopped)
-        finish(o, "pgweir is shutting down");
+        finish(o, "57P01", "pgweir is shutting down");
     else if (o->op == OP_KILL_CLIENT && !sum.clients)
-        finish(o, "no such client (see the column id of SHOW CLIENTS)");
+        finish(o, "22023", "no such client (see the column id of SHOW CLIENTS)");
     else if (waits && sum.servers && is_still_paused(c, o))
         wait_for_servers(c, o);
     else
-        finish(o, NULL);
+        finish(o, NULL, NULL);
 }
 
 static const struct gather_kind orders = {carry_out, carried_out, pw_free};
@@ -203,7 +203,7 @@ static void on_timer_closed(uv_handle_t *h)
 void pw_op_waits_free(struct op_waits *waits)
 {
     for (struct list_node *n; (n = pw_list_pop_front(&waits->waiting));)
-        finish(PW_LIST_ENTRY(n, struct order, link), "pgweir is shutting down");
+        finish(PW_LIST_ENTRY(n, struct order, link), "57P01", "pgweir is shutting down");
     uv_close((uv_handle_t *)&waits->timer, on_timer_closed);
 }
 

@@ -114,6 +114,25 @@ class Ops(support.Case):
             conn.rows("select now()")
         self.assertEqual(total() - before, 25)
 
+    def test_received_is_from_clients_and_sent_to_them(self):
+        conn = self.client()
+        row = lambda: next(row for row in self.rows("SHOW STATS_TOTALS") if row["database"] == "postgres")
+        before = row()
+        for _ in range(10):
+            conn.rows("select repeat('x', 10000), clock_timestamp()")
+        after = row()
+        self.assertGreater(after["bytes_sent"] - before["bytes_sent"], 100000)
+        self.assertLess(after["bytes_received"] - before["bytes_received"], 10000)
+
+    def test_pools_are_in_order(self):
+        for name in ("zoo", "ant"):
+            self.cluster.sql("create database " + name)
+            self.client(database=name).rows("select 1")
+        for show, key in (("POOLS", "database"), ("DATABASES", "name"), ("STATS", "database")):
+            names = [row[key] for row in self.rows("SHOW " + show)]
+            self.assertLess(names.index("ant"), names.index("zoo"))
+            self.assertEqual(names, sorted(set(names)))
+
     def test_pools_count_clients_and_servers(self):
         first, second = self.client(), self.client()
         first.rows("begin")
@@ -225,6 +244,12 @@ class Ops(support.Case):
                 answer = self.weir.console(command).replace("\r", "")
                 self.assertTrue(answer.startswith("ERROR: "), answer)
                 self.assertEqual(answer.strip().count("\n"), 0)
+
+    def test_a_client_that_is_not_there(self):
+        """Not 57P01, which tells a driver that its connection is lost."""
+        with self.weir.connect("pgweir") as conn:
+            self.assert_sqlstate(self.error_of(conn.simple("KILL_CLIENT 64")), "22023")
+            self.assertEqual(conn.value("select 1"), "1")
 
     def test_stats_users_only_look(self):
         with fixture.Pgweir(self.cluster, sections={"auth": {"type": "trust", "admin_users": ["boss"], "stats_users": ["watcher"]}}) as weir:
