@@ -197,7 +197,8 @@ void pw_conf_check(const struct conf_box *box, bool upstream_optional, struct co
     check_cache(box, errors);
     for (size_t i = 0; i < box->pub.n_databases; i++)
         check_database(box, &box->pub.databases[i], errors);
-    if (box->pub.n_databases == 0 && !upstream_optional)
+    bool complete = errors->n == errors->n_warnings; /* else they may be what could not be read */
+    if (box->pub.n_databases == 0 && !upstream_optional && complete)
         pw_conf_error(errors, "configuration",
                       "no database: give --upstream URL, or databases: in the file");
 }
