@@ -245,6 +245,19 @@ class Ops(support.Case):
                 self.assertTrue(answer.startswith("ERROR: "), answer)
                 self.assertEqual(answer.strip().count("\n"), 0)
 
+    def test_observing_counts_and_serves_nothing(self):
+        with fixture.Pgweir(self.cluster, sections={"pgweir": {"mode": "observe"}}) as weir:
+            row = lambda show: json.loads(weir.console("SHOW %s \\j" % show).splitlines()[0])
+            with weir.connect() as conn:
+                for number in range(20):
+                    self.cluster.sql("update kept set v = 'now %d' where k = 1" % number)
+                    self.assertEqual(conn.value("select v from kept where k = 1"), "now %d" % number)
+                wait_until(lambda: conn.rows("select v from kept where k = 2") and row("CACHE")["hits"] > 0, "a hit to be counted")
+            self.assertTrue(row("CACHE")["effect"].startswith("observing"))
+            self.assertTrue(row("BATCH")["effect"].startswith("observing"))
+            self.assertEqual(row("BATCH")["max_batch"], 1)
+        self.assertEqual(self.rows("SHOW BATCH")[0]["effect"], "coalescing")
+
     def test_a_client_that_is_not_there(self):
         """Not 57P01, which tells a driver that its connection is lost."""
         with self.weir.connect("pgweir") as conn:
