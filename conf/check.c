@@ -123,6 +123,10 @@ static void check_listen(const struct conf_box *box, struct conf_errors *errors)
         pw_conf_error(
             errors, where(box, "pgweir", "admin_auth"),
             "pgweir.admin_auth needs auth.admin_users or auth.stats_users: nobody could log in");
+    else if (p->admin_auth && !*box->pub.auth.file)
+        pw_conf_error(errors, where(box, "pgweir", "admin_auth"),
+                      "pgweir.admin_auth needs auth.file, where AUTH finds the passwords: nobody "
+                      "could log in");
 }
 
 static void check_cache(const struct conf_box *box, struct conf_errors *errors)

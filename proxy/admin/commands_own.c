@@ -314,7 +314,8 @@ static const struct admin_command commands[] = {
     {"FORMAT", ADMIN_STATS, "JSON | TEXT",
      "How the line console answers from now on; \\j or FORMAT JSON after a command: that answer.",
      run_line_only},
-    {"AUTH", ADMIN_STATS, "user password", "Logs in to the line console.", run_line_only},
+    {"AUTH", ADMIN_STATS, "user password",
+     "Logs in to the line console, with the password that auth.file has.", run_line_only},
     {"QUIT", ADMIN_STATS, NULL, "Ends the line console.", run_line_only},
 };
 

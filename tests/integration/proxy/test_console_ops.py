@@ -258,6 +258,27 @@ class Ops(support.Case):
             self.assertEqual(row("BATCH")["max_batch"], 1)
         self.assertEqual(self.rows("SHOW BATCH")[0]["effect"], "coalescing")
 
+    def test_the_line_console_asks_for_a_password(self):
+        with fixture.Server() as scratch:
+            users = scratch.write("users", '"boss" "secret"\n"watcher" "secret"\n"nobody" "secret"\n')
+            sections = {"auth": {"type": "trust", "file": users, "admin_users": ["boss"], "stats_users": ["watcher"]},
+                        "pgweir": {"admin_auth": True}}
+            with fixture.Pgweir(self.cluster, sections=sections) as weir:
+                def talk(*lines):
+                    with socket.create_connection(("127.0.0.1", weir.admin_port), 20) as line:
+                        line.sendall("".join(text + "\n" for text in lines + ("QUIT",)).encode())
+                        heard = b""
+                        while more := line.recv(65536):
+                            heard += more
+                    return [answer.split("\n")[0] for answer in heard.decode().split("pgweir> ")[1:]]
+                self.assertEqual(talk("SHOW VERSION")[0], "ERROR: log in first: AUTH user password")
+                for user, password in (("boss", "wrong"), ("nobody", "secret"), ("stranger", "")):
+                    self.assertEqual(talk("AUTH %s '%s'" % (user, password), "SHOW VERSION")[:2],
+                                     ["ERROR: wrong user or password", "ERROR: log in first: AUTH user password"])
+                self.assertEqual(talk("auth boss secret", "SHOW VERSION", "RELOAD")[:3], ["OK", "version", "OK"])
+                self.assertEqual(talk("auth watcher secret", "SHOW VERSION", "RELOAD")[:3],
+                                 ["OK", "version", "ERROR: permission denied: RELOAD is for admin users"])
+
     def test_a_client_that_is_not_there(self):
         """Not 57P01, which tells a driver that its connection is lost."""
         with self.weir.connect("pgweir") as conn:

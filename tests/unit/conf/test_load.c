@@ -187,6 +187,9 @@ static void test_conflicts(void **state)
     fails(
         "pgweir: {admin: 0.0.0.0:6433}\n",
         "f.yaml:1:17: pgweir.admin can be reached from other machines: set pgweir.admin_auth: on");
+    fails("pgweir: {admin_auth: on}\nauth: {admin_users: [a]}\n",
+          "f.yaml:1:22: pgweir.admin_auth needs auth.file, where AUTH finds the passwords: nobody "
+          "could log in");
     fails("pgweir: {admin: 127.0.0.1:6432}\n",
           "f.yaml:1:17: pgweir.admin has the address of another listener, 127.0.0.1:6432");
     fails("auth: {type: md5}\n",
