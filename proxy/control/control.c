@@ -136,10 +136,13 @@ static bool start_fronts(struct control *c)
     pw_free(socket);
     if (st != PW_OK)
         return fail("pgweir.admin", error);
+    if (p->admin[0])
+        pw_log_info("event=listening on=%s for=console", p->admin);
     if (p->http[0]) {
         const struct http_options http = {.loop = &c->loop, .address = p->http};
         if (pw_http_new(&http, &c->http, &error) != PW_OK)
             return fail("pgweir.http", error);
+        pw_log_info("event=listening on=%s for=http", p->http);
         pw_control_register_routes(c);
     }
     return true;
@@ -167,8 +170,8 @@ static void init_loop(struct control *c)
     c->check.data = c->second.data = c->sample.data = c->grace.data = c;
     uv_check_start(&c->check, on_check);
     uv_timer_start(&c->second, on_second, 1000, 1000);
-    static const int signals[PW_COUNT_OF(((struct control *)0)->signals)] = {SIGHUP, SIGTERM, SIGINT,
-                                                                             SIGUSR1};
+    static const int signals[PW_COUNT_OF(((struct control *)0)->signals)] = {SIGHUP, SIGTERM,
+                                                                             SIGINT, SIGUSR1};
     for (size_t i = 0; i < PW_COUNT_OF(signals); i++) {
         uv_signal_init(&c->uv, &c->signals[i]);
         c->signals[i].data = c;
@@ -302,9 +305,11 @@ static void tear_down(struct control *c)
 static void say_unsupported(const struct pw_conf *conf)
 {
     if (conf->redis.url[0])
-        pw_log_warn("event=not_in_this_version setting=redis.url next=\"the cache is not mirrored\"");
+        pw_log_warn(
+            "event=not_in_this_version setting=redis.url next=\"the cache is not mirrored\"");
     if (conf->cache.consistency == CONF_CACHE_WAL)
-        pw_log_warn("event=not_in_this_version setting=cache.consistency=wal next=\"poll is used\"");
+        pw_log_warn(
+            "event=not_in_this_version setting=cache.consistency=wal next=\"poll is used\"");
 }
 
 int pw_control_run(const struct pw_conf *conf, const struct control_options *options)
@@ -321,8 +326,9 @@ int pw_control_run(const struct pw_conf *conf, const struct control_options *opt
     init_loop(c);
     c->has_state_dir = pw_state_dir_make(conf->pgweir.state_dir);
     if (!c->has_state_dir)
-        pw_log_warn("event=state_dir_unusable path=%s text=\"%s\" next=\"no admin.sock, no history\"",
-                    conf->pgweir.state_dir, strerror(errno));
+        pw_log_warn(
+            "event=state_dir_unusable path=%s text=\"%s\" next=\"no admin.sock, no history\"",
+            conf->pgweir.state_dir, strerror(errno));
     init_rooms(c);
     char *error;
     struct tls_set *tls = pw_tls_set_new(conf, &error);

@@ -259,8 +259,11 @@ static void build_lists(struct control *c, struct table *t, const struct admin_c
 {
     uint64_t databases = 0, users = 0, pools = 0;
     (void)call;
+    for (size_t i = 0; i < c->conf->n_databases; i++)
+        databases += strcmp(c->conf->databases[i].name, "*") != 0;
     for (struct pool_row *r = pw_databases_rows(c->databases); r; r = r->next) {
-        databases += is_first(c, r, true, false);
+        const struct conf_database *db = pw_conf_database_find(c->conf, r->database);
+        databases += db && strcmp(db->name, "*") == 0 && is_first(c, r, true, false);
         users += is_first(c, r, false, true);
         pools += is_first(c, r, true, true);
     }

@@ -279,6 +279,28 @@ class Ops(support.Case):
                 self.assertEqual(talk("auth watcher secret", "SHOW VERSION", "RELOAD")[:3],
                                  ["OK", "version", "ERROR: permission denied: RELOAD is for admin users"])
 
+    def test_wait_close_waits_for_what_reconnect_gave_up(self):
+        self.ok("WAIT_CLOSE")
+        conn = self.client()
+        conn.rows("begin")
+        old = conn.value("select pg_backend_pid()")
+        self.ok("RECONNECT postgres")
+        wait = self.in_thread(self.weir.console, "WAIT_CLOSE postgres")
+        wait_until(lambda: any(row["close_needed"] for row in self.rows("SHOW SERVERS")), "the connection to be marked")
+        self.assertEqual(conn.value("select pg_backend_pid()"), old)
+        conn.rows("commit")
+        self.assertTrue(wait().startswith("OK"))
+        self.assertFalse([row for row in self.rows("SHOW SERVERS") if str(row["remote_pid"]) == old])
+
+    def test_lists_count_the_databases_that_are_shown(self):
+        config = {"upstream": self.cluster.url("postgres")}
+        with fixture.Pgweir(self.cluster, sections={"databases": {"named": config}}) as weir:
+            weir.connect().rows("select 1")
+            rows = lambda show: [json.loads(line) for line in weir.console("SHOW %s \\j" % show).splitlines() if line.startswith("{")]
+            count = next(row["items"] for row in rows("LISTS") if row["list"] == "databases")
+            self.assertEqual([row["name"] for row in rows("DATABASES")], ["named", "postgres"])
+            self.assertEqual(count, 2)
+
     def test_a_client_that_is_not_there(self):
         """Not 57P01, which tells a driver that its connection is lost."""
         with self.weir.connect("pgweir") as conn:
