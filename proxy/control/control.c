@@ -255,6 +255,8 @@ static void close_handles(struct control *c)
     uv_close((uv_handle_t *)&c->grace, NULL);
     for (size_t i = 0; i < PW_COUNT_OF(c->signals); i++)
         uv_close((uv_handle_t *)&c->signals[i], NULL);
+    signal(SIGTERM, SIG_IGN); /* the second one may come this late: we end as asked */
+    signal(SIGINT, SIG_IGN);
     pw_mailbox_close(&c->box);
 }
 

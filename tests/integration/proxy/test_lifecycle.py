@@ -173,6 +173,27 @@ class Lifecycle(unittest.TestCase):
             self.assertEqual(weir.process.wait(30), 0)
             busy.drop()
 
+    def test_second_term_with_requests_under_way(self):
+        """A read whose server is closed is sent to another one; not when there will be none, and nobody is left to ask."""
+        self.cluster.sql("create table if not exists held (k int primary key, v int); insert into held values (1, 1) on conflict do nothing")
+        with fixture.Server() as scratch, fixture.Pgweir(self.cluster, {"pool_size": 2}, {"cache": {"consistency": "off"}}) as weir:
+            script = scratch.write("read.sql", "select v from held where k = 1;\n")
+            bench = ["pgbench", "-n", "-M", "extended", "-c", "8", "-f", script, "-h", "127.0.0.1", "-p", str(weir.port), "-U", "postgres"]
+            subprocess.run(bench + ["-t", "50", "postgres"], capture_output=True, check=True)
+            with self.cluster.connect() as locker:
+                locker.rows("begin")
+                locker.rows("lock table held")
+                load = subprocess.Popen(bench + ["-t", "50", "postgres"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                try:
+                    wait_until(lambda: self.cluster.sql("select 1 from pg_stat_activity where wait_event_type = 'Lock'"), "a request to wait for the lock")
+                    weir.process.send_signal(signal.SIGTERM)
+                    wait_until(lambda: not fixture.accepts(weir.port), "the listener to close")
+                    weir.process.send_signal(signal.SIGTERM)
+                    self.assertEqual(weir.process.wait(30), 0, weir.log()[-2000:])
+                finally:
+                    load.kill()
+                    load.wait()
+
     def test_drain_has_an_end(self):
         with fixture.Pgweir(self.cluster, sections={"pgweir": {"shutdown_timeout": "1s"}}) as weir:
             busy = weir.connect()
