@@ -39,6 +39,24 @@ class Arguments(unittest.TestCase):
 
 
 @unittest.skipIf(support.STANDIN, "needs pgweir")
+class Deploy(unittest.TestCase):
+    def test_the_image_has_every_library(self):
+        """conf/deploy/Dockerfile installs the package of each library that the program is linked with."""
+        with open(os.path.join(fixture.ROOT, "conf", "deploy", "Dockerfile")) as dockerfile:
+            image = dockerfile.read().split("FROM ")[-1].split()
+        program = os.environ.get("PGWEIR", os.path.join(fixture.ROOT, "build", "pgweir"))
+        linked = re.findall(r"=> (/\S+)", run("ldd", program).stdout)
+        needed = re.findall(r"NEEDED +(\S+)", run("objdump", "-p", program).stdout)
+        self.assertIn("libpq.so.5", needed)
+        for path in linked:
+            if os.path.basename(path) not in needed:
+                continue  # a library's own: its package brings it
+            package = run("dpkg", "-S", os.path.realpath(path)).stdout.split(":")[0]
+            if package not in ("libc6", ""):
+                self.assertIn(package, image, path)
+
+
+@unittest.skipIf(support.STANDIN, "needs pgweir")
 class Upstream(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
