@@ -4,6 +4,7 @@
 
 #include "conf/box.h"
 #include "conf/hba.h"
+#include "conf/suggest.h"
 #include "conf/url.h"
 #include "proxy/base/alloc.h"
 #include "proxy/base/check.h"
@@ -155,12 +156,25 @@ static void apply_list(struct builder *b, const struct raw_entry *e, char *field
     memcpy(field + sizeof items, &e->n_values, sizeof e->n_values);
 }
 
+static void suggest_name(const struct conf_row *row, const char *typed, struct buf *why)
+{
+    struct suggestion closest;
+    if (row->kind != CONF_KIND_ENUM)
+        return;
+    pw_suggest_init(&closest, pw_slice_str(typed));
+    for (size_t i = 0; row->names[i]; i++)
+        pw_suggest_offer(&closest, row->names[i]);
+    if (closest.best)
+        pw_buf_printf(why, "; did you mean \"%s\"?", closest.best);
+}
+
 static bool apply_value(struct builder *b, const struct raw_entry *e, struct buf *why)
 {
     char *base = base_of(b, e);
     for (size_t i = 0; i < e->n_values; i++)
         if (!pw_conf_value_parse(e->row, pw_slice_str(e->values[i]), base, why)) {
             pw_buf_printf(why, ", got \"%.80s\"", e->values[i]);
+            suggest_name(e->row, e->values[i], why);
             return false;
         }
     if (e->row->kind == CONF_KIND_LIST) {

@@ -123,6 +123,10 @@ static void check_listen(const struct conf_box *box, struct conf_errors *errors)
         pw_conf_error(
             errors, where(box, "pgweir", "admin_auth"),
             "pgweir.admin_auth needs auth.admin_users or auth.stats_users: nobody could log in");
+    else if (p->admin_auth && !*box->pub.auth.file)
+        pw_conf_error(errors, where(box, "pgweir", "admin_auth"),
+                      "pgweir.admin_auth needs auth.file, where AUTH finds the passwords: nobody "
+                      "could log in");
 }
 
 static void check_cache(const struct conf_box *box, struct conf_errors *errors)
@@ -197,7 +201,8 @@ void pw_conf_check(const struct conf_box *box, bool upstream_optional, struct co
     check_cache(box, errors);
     for (size_t i = 0; i < box->pub.n_databases; i++)
         check_database(box, &box->pub.databases[i], errors);
-    if (box->pub.n_databases == 0 && !upstream_optional)
+    bool complete = errors->n == errors->n_warnings; /* else they may be what could not be read */
+    if (box->pub.n_databases == 0 && !upstream_optional && complete)
         pw_conf_error(errors, "configuration",
                       "no database: give --upstream URL, or databases: in the file");
 }

@@ -3,6 +3,8 @@
 
 #include "conf/table.h"
 
+enum { VALUE_WIDTH_MAX = 48 }; /* a longer value moves its own line only */
+
 static void restrictions(const struct conf_row *row, struct buf *out)
 {
     struct buf range;
@@ -138,9 +140,18 @@ void pw_document_markdown(struct buf *out)
 void pw_document_settings(const struct pw_conf *conf, struct buf *out)
 {
     struct conf_setting s;
-    pw_buf_printf(out, "%-36s %-28s %-13s %s\n", "key", "value", "from", "values; default");
+    size_t key = 0, value = 0; /* widths */
+    for (size_t i = 0; pw_conf_setting(conf, i, &s); i++) {
+        size_t key_len = strlen(s.key), len = strlen(s.value);
+        if (key_len > key)
+            key = key_len;
+        if (len > value && len <= VALUE_WIDTH_MAX)
+            value = len;
+    }
+    pw_buf_printf(out, "%-*s  %-*s  %-12s  %s\n", (int)key, "key", (int)value, "value", "from",
+                  "values; default");
     for (size_t i = 0; pw_conf_setting(conf, i, &s); i++)
-        pw_buf_printf(out, "%-36s %-28s %-13s %s; %s\n", s.key, s.value,
+        pw_buf_printf(out, "%-*s  %-*s  %-12s  %s; %s\n", (int)key, s.key, (int)value, s.value,
                       pw_conf_source_name(s.source), *s.range ? s.range : s.type,
                       *s.default_value ? s.default_value : "\"\"");
 }

@@ -2,7 +2,9 @@
  * order. */
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "conf/box.h"
@@ -221,6 +223,47 @@ static enum pw_status load(struct raw *raw, const struct conf_sources *sources,
     return box ? PW_OK : PW_CONFIG;
 }
 
+/* ---- errors in the order of the file: what has no line comes last ---- */
+
+struct place {
+    struct conf_error error;
+    unsigned long line, column;
+    size_t order;
+};
+
+static struct place place_of(struct conf_error error, const char *file_name, size_t order)
+{
+    struct place p = {error, ULONG_MAX, 0, order};
+    size_t len = strlen(file_name);
+    if (strncmp(error.text, file_name, len) == 0 && error.text[len] == ':') {
+        char *end;
+        p.line = strtoul(error.text + len + 1, &end, 10);
+        p.column = *end == ':' ? strtoul(end + 1, NULL, 10) : 0;
+    }
+    return p;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    if (x->line != y->line)
+        return x->line < y->line ? -1 : 1;
+    if (x->column != y->column)
+        return x->column < y->column ? -1 : 1;
+    return x->order < y->order ? -1 : 1;
+}
+
+static void sort_errors(struct conf_errors *errors, const char *file_name)
+{
+    struct place *places = pw_alloc((errors->n + 1) * sizeof(*places));
+    for (size_t i = 0; i < errors->n; i++)
+        places[i] = place_of(errors->items[i], file_name, i);
+    qsort(places, errors->n, sizeof(*places), by_place);
+    for (size_t i = 0; i < errors->n; i++)
+        errors->items[i] = places[i].error;
+    pw_free(places);
+}
+
 enum pw_status pw_conf_load_text(const char *text, size_t len, const char *file_name,
                                  const struct conf_sources *sources, struct pw_conf **conf,
                                  struct conf_errors *errors)
@@ -232,7 +275,9 @@ enum pw_status pw_conf_load_text(const char *text, size_t len, const char *file_
         pw_conf_error(errors, file_name, "larger than 1 MB");
     else
         pw_yaml_read(&raw, text, len, file_name, errors);
-    return load(&raw, sources, conf, errors);
+    enum pw_status status = load(&raw, sources, conf, errors);
+    sort_errors(errors, file_name);
+    return status;
 }
 
 enum pw_status pw_conf_load(const struct conf_sources *sources, struct pw_conf **conf,

@@ -10,7 +10,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/num.h"
 
-enum { ROWS_MAX = 256 };
+enum { ROWS_MAX = 256, TEXT_SHOWN_MAX = 60 };
 
 struct row {
     const struct admin_command *command; /* BORROW */
@@ -228,6 +228,16 @@ size_t pw_admin_arg_count(struct admin_call *call, size_t i, size_t otherwise, s
 /* ---- starting ---------------------------------------------------------------------------------
  */
 
+/* How much of the text may be said again: a line of plain characters, so that no encoding is cut.
+ */
+static int shown(const char *text)
+{
+    int n = 0;
+    while (n < TEXT_SHOWN_MAX && text[n] >= ' ' && text[n] <= '~')
+        n++;
+    return n;
+}
+
 static void refuse_unknown(struct admin_call *call, const struct admin_tokens *tokens,
                            struct found f)
 {
@@ -240,9 +250,11 @@ static void refuse_unknown(struct admin_call *call, const struct admin_tokens *t
         list_candidates(call->admin, tokens, f.match, names, sizeof names);
         pw_admin_finish_error(call, "42601", "ambiguous command, it may be: %s", names);
     } else if (near) {
-        pw_admin_finish_error(call, "42601", "unknown command, did you mean %s?", near);
+        pw_admin_finish_error(call, "42601", "unknown command \"%.*s\", did you mean %s?",
+                              shown(call->text), call->text, near);
     } else {
-        pw_admin_finish_error(call, "42601", "unknown command");
+        pw_admin_finish_error(call, "42601", "unknown command \"%.*s\"", shown(call->text),
+                              call->text);
     }
 }
 

@@ -282,6 +282,14 @@ static void run_trend(struct admin_call *call)
     pw_admin_finish_table(call, t);
 }
 
+/* ---- what the line front does itself: here for HELP, and for who asks elsewhere ---------------
+ */
+
+static void run_line_only(struct admin_call *call)
+{
+    pw_admin_finish_error(call, "0A000", "%s is for the line console", call->command->words);
+}
+
 /* ---- the rows ---------------------------------------------------------------------------------
  */
 
@@ -303,6 +311,12 @@ static const struct admin_command commands[] = {
     {"SHOW GPU", ADMIN_STATS, NULL, "The newest sample of each GPU.", run_gpu},
     {"SHOW TREND", ADMIN_STATS, NULL,
      "Trend of the last 100 samples; slopes are cores and bytes per minute.", run_trend},
+    {"FORMAT", ADMIN_STATS, "JSON | TEXT",
+     "How the line console answers from now on; \\j or FORMAT JSON after a command: that answer.",
+     run_line_only},
+    {"AUTH", ADMIN_STATS, "user password",
+     "Logs in to the line console, with the password that auth.file has.", run_line_only},
+    {"QUIT", ADMIN_STATS, NULL, "Ends the line console.", run_line_only},
 };
 
 void pw_admin_register_own(struct admin *a, struct admin_own *own)

@@ -27,6 +27,7 @@ struct line_session {
     struct admin_call *call; /* BORROW from admin; the command in flight */
     char user[64], source[80];
     enum admin_level level;
+    enum admin_format format; /* of every answer, until FORMAT says otherwise */
     bool logged_in, has_timeout, closing, eof;
     int tries;
 };
@@ -75,8 +76,9 @@ static void put_lines(struct buf *out, const char *text)
 
 static void put_error(struct buf *out, const char *error, const char *hint)
 {
-    size_t start = out->len;
-    pw_buf_printf(out, "ERROR: %s%s%s", error, hint ? " " : "", hint ? hint : "");
+    size_t start = out->len, len = strlen(error);
+    bool ends = len && strchr(".?!", error[len - 1]);
+    pw_buf_printf(out, "ERROR: %s%s%s", error, !hint ? "" : ends ? " " : ". ", hint ? hint : "");
     for (size_t i = start; i < out->len; i++)
         if (out->data[i] == '\n' || out->data[i] == '\r')
             out->data[i] = ' ';
@@ -172,6 +174,18 @@ static bool is_quit(const struct admin_tokens *t)
             pw_admin_token_is(&t->items[0], "\\q"));
 }
 
+/* FORMAT JSON or TEXT, for what follows. */
+static void set_format(struct line_session *s, const struct admin_tokens *tokens)
+{
+    bool json = tokens->n == 2 && pw_admin_token_is(&tokens->items[1], "JSON");
+    if (!json && (tokens->n != 2 || !pw_admin_token_is(&tokens->items[1], "TEXT"))) {
+        send_error(s, "FORMAT wants JSON or TEXT");
+        return;
+    }
+    s->format = json ? ADMIN_FORMAT_JSON : ADMIN_FORMAT_TEXT;
+    say(s, "OK\n\n");
+}
+
 static void run_statement(struct line_session *s, struct slice text)
 {
     struct admin_tokens tokens;
@@ -182,9 +196,14 @@ static void run_statement(struct line_session *s, struct slice text)
         log_in(s, &tokens);
     } else if (!s->logged_in) {
         send_error(s, "log in first: AUTH user password");
+    } else if (tokens.n && pw_admin_token_is(&tokens.items[0], "FORMAT")) {
+        set_format(s, &tokens);
     } else if (tokens.n || tokens.open_quote) {
-        const struct admin_request request = {
-            .text = text, .level = s->level, .user = s->user, .source = s->source};
+        const struct admin_request request = {.text = text,
+                                              .level = s->level,
+                                              .format = s->format,
+                                              .user = s->user,
+                                              .source = s->source};
         s->call = pw_admin_start(s->front->admin, &request, on_finished, s);
     }
 }

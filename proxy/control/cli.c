@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "conf/document.h"
 #include "conf/suggest.h"
@@ -141,8 +142,40 @@ out:
     return status;
 }
 
+static bool has_word(int argc, char **argv, const char *word)
+{
+    for (int i = 1; i < argc; i++)
+        if (strncmp(argv[i], word, strlen(word)) == 0 && strchr("=", argv[i][strlen(word)]))
+            return true; /* "--word" or "--word=value" */
+    return false;
+}
+
+/* The history is where a pgweir of this user keeps it, unless --state-dir says otherwise. */
+static int advise_by_history(int argc, char **argv, const struct cli_entry_points *entry)
+{
+    const struct conf_sources sources = {.environ_ = environ, .upstream_optional = true};
+    struct pw_conf *conf = pw_cli_load(&sources);
+    if (!conf)
+        return CLI_CONFIG;
+    char **with = pw_alloc(((size_t)argc + 3) * sizeof(*with));
+    char *dir = pw_strdup(conf->pgweir.state_dir), option[] = "--state-dir";
+    with[0] = argv[0];
+    with[1] = option;
+    with[2] = dir;
+    memcpy(with + 3, argv + 1, ((size_t)argc - 1) * sizeof(*with));
+    int status = entry->advise(argc + 2, with);
+    pw_free(with);
+    pw_free(dir);
+    pw_conf_unref(conf);
+    return status;
+}
+
 static int run_advise(int argc, char **argv, const struct cli_entry_points *entry)
 {
+    if (has_word(argc, argv, "--help") || has_word(argc, argv, "-h"))
+        return command_help("advise");
+    if (has_word(argc, argv, "--history") && !has_word(argc, argv, "--state-dir"))
+        return advise_by_history(argc, argv, entry);
     return entry->advise(argc, argv);
 }
 
@@ -214,7 +247,12 @@ static const struct command commands[] = {
     {"advise", run_advise,
      "advise --upstream URL [--workload FILE.sql | --pg-stat-statements | --history]\n"
      "              [--budget 500MB] [--max-columns N] [--format text|json|html|sql] [-o FILE]",
-     "Index advice without running the proxy."},
+     "Index advice without running the proxy. FILE.sql: statements separated by ;, an optional\n"
+     "      \"-- weight: N\" line before each. --history: what a pgweir kept, in its "
+     "pgweir.state_dir or\n"
+     "      --state-dir DIR. Further: [--unused-after 7d] [--min-index-size 1MB] [--standby "
+     "URL]...\n"
+     "      [--no-hypopg] [--jit | --functions] (--jit executes the workload's reads, read-only)."},
     {"console", run_console, "console [ADDR:PORT] [-c FILE]",
      "Talk to a running pgweir: line editing, history, completion; reads a pipe too."},
     {"config", run_config, "config [--defaults | --markdown] [-c FILE]",

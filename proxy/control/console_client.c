@@ -15,6 +15,7 @@
 #include "proxy/base/buf.h"
 #include "proxy/control/cli.h"
 #include "proxy/control/dial.h"
+#include "proxy/control/state_dir.h"
 
 enum { ANSWER_MAX = 64 << 20, WORDS_MAX = 256, HISTORY_LINES = 1000, DIAL_TIMEOUT_MS = 5000 };
 
@@ -82,17 +83,33 @@ static void learn_words(struct buf *help)
     }
 }
 
+/* The word that command i has after what is typed so far; empty: it begins otherwise. */
+static struct slice word_after(size_t i, size_t start, size_t len)
+{
+    const char *word = words[i];
+    if (strlen(word) <= start || strncasecmp(word, rl_line_buffer, start + len) != 0)
+        return pw_slice("", 0);
+    return pw_slice(word + start, strcspn(word + start, " "));
+}
+
+static bool is_offered(struct slice word, size_t before, size_t start, size_t len)
+{
+    for (size_t i = 0; i < before; i++)
+        if (pw_slice_eq(word_after(i, start, len), word))
+            return true;
+    return false;
+}
+
 static char *next_word(const char *text, int state)
 {
     static size_t at;
     size_t len = strlen(text), start = (size_t)rl_point >= len ? (size_t)rl_point - len : 0;
     at = state ? at : 0;
     while (at < n_words) {
-        const char *word = words[at++];
-        if (strlen(word) > start && strncasecmp(word, rl_line_buffer, start + len) == 0) {
-            const char *rest = word + start;
-            return strndup(rest, strcspn(rest, " ") ? strcspn(rest, " ") : strlen(rest));
-        }
+        size_t i = at++;
+        struct slice word = word_after(i, start, len);
+        if (word.len && !is_offered(word, i, start, len))
+            return strndup(word.ptr, word.len);
     }
     return NULL;
 }
@@ -136,6 +153,46 @@ static bool converse(int fd, const char *line, struct buf *answer)
     return open;
 }
 
+/* ---- Ctrl-C gives up the line that is being typed, not the console ---- */
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signum)
+{
+    (void)signum;
+    interrupted = 1;
+}
+
+/* One line; NULL: Ctrl-D. While a command runs Ctrl-C ends the program, as ever. */
+static char *read_command(void)
+{
+    struct sigaction stop = {.sa_handler = on_interrupt}, before;
+    char *line;
+    sigaction(SIGINT, &stop, &before);
+    do {
+        interrupted = 0;
+        line = readline(prompt);
+        if (interrupted) {
+            free(line);
+            line = NULL;
+            clearerr(stdin);
+            putchar('\n');
+        }
+    } while (interrupted);
+    sigaction(SIGINT, &before, NULL);
+    return line;
+}
+
+/* Kept at once: the program may be ended by anything. A state_dir that cannot be written costs the
+ * history only. */
+static void remember(const char *line, const char *history_path)
+{
+    if (strncasecmp(line + strspn(line, " "), "auth", 4) == 0)
+        return; /* a password is not history */
+    add_history(line);
+    write_history(history_path);
+}
+
 static int run_terminal(int fd, const char *history_path, struct buf *answer)
 {
     char *line;
@@ -145,16 +202,13 @@ static int run_terminal(int fd, const char *history_path, struct buf *answer)
     stifle_history(HISTORY_LINES);
     read_history(history_path);
     rl_attempted_completion_function = complete;
-    while (open && (line = readline(prompt)) != NULL && !is_quit(line)) {
+    while (open && (line = read_command()) != NULL && !is_quit(line)) {
         if (!is_blank(line)) {
-            if (strncasecmp(line + strspn(line, " "), "auth", 4) !=
-                0) /* a password is not history */
-                add_history(line);
+            remember(line, history_path);
             open = converse(fd, line, answer);
         }
         free(line);
     }
-    write_history(history_path); /* a state_dir that cannot be written costs the history only */
     for (size_t i = 0; i < n_words; i++)
         pw_free(words[i]);
     n_words = 0;
@@ -204,6 +258,7 @@ int pw_console_client_run(const char *address, const char *state_dir)
         fprintf(stderr, "pgweir: %s does not answer like a pgweir console\n", target);
     } else if (isatty(STDIN_FILENO)) {
         show(&answer);
+        (void)pw_state_dir_make(state_dir);
         status = run_terminal(fd, history_path, &answer);
     } else {
         status = run_pipe(fd, &answer);

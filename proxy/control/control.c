@@ -1,13 +1,12 @@
 /* Start order, stop order, and the control loop in between. */
 #include "proxy/control/control.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "proxy/base/alloc.h"
 #include "proxy/base/clock.h"
@@ -15,6 +14,7 @@
 #include "proxy/base/log.h"
 #include "proxy/control/collect.h"
 #include "proxy/control/control_priv.h"
+#include "proxy/control/state_dir.h"
 #include "proxy/metrics/collector.h"
 
 enum { BACKLOG = 1024, SWEEP_MAX = 10000 };
@@ -89,10 +89,10 @@ static bool check_console_login(void *arg, const char *user, const char *passwor
     return pw_console_login(arg, user, password, level);
 }
 
-static bool fail(const char *what, char *error)
+static bool fail(const char *setting, char *error)
 {
-    pw_log_error("event=start_failed what=%s text=\"%s\"", what, error ? error : "");
-    fprintf(stderr, "pgweir: %s\n", error ? error : what);
+    pw_log_error("event=start_failed setting=%s text=\"%s\"", setting, error ? error : "");
+    fprintf(stderr, "pgweir: %s: %s\n", setting, error ? error : "not usable");
     pw_free(error);
     return false;
 }
@@ -104,7 +104,7 @@ static bool listen_clients(struct control *c)
     int fd, n = 0;
     if (p->listen[0]) {
         if (pw_listen_bind_tcp(p->listen, BACKLOG, &fd, &error) != PW_OK)
-            return fail("listen", error);
+            return fail("pgweir.listen", error);
         c->acceptors[n++] = pw_acceptor_new(c, fd, false);
         pw_log_info("event=listening on=%s port=%d", p->listen, pw_listen_port(fd));
     }
@@ -115,7 +115,7 @@ static bool listen_clients(struct control *c)
             pw_log_info("event=listening on=%s", path);
         pw_free(path);
         if (st != PW_OK)
-            return fail("unix_socket", error);
+            return fail("pgweir.unix_socket", error);
         c->acceptors[n++] = pw_acceptor_new(c, fd, true);
     }
     return true;
@@ -125,24 +125,24 @@ static bool start_fronts(struct control *c)
 {
     const struct conf_pgweir *p = &c->conf->pgweir;
     char *error = NULL, *socket = pw_asprintf("%s/admin.sock", p->state_dir);
-    bool have_dir = mkdir(p->state_dir, 0750) == 0 || access(p->state_dir, W_OK) == 0;
-    if (!have_dir)
-        pw_log_warn("event=state_dir_unusable path=%s next=\"no admin.sock, no history\"", p->state_dir);
     const struct line_front_options line = {.admin = c->admin,
                                             .loop = &c->loop,
                                             .address = p->admin,
-                                            .socket_path = have_dir ? socket : NULL,
+                                            .socket_path = c->has_state_dir ? socket : NULL,
                                             .auth_always = p->admin_auth,
                                             .check_login = check_console_login,
                                             .arg = c};
     enum pw_status st = pw_line_front_new(&line, &c->line, &error);
     pw_free(socket);
     if (st != PW_OK)
-        return fail("admin", error);
+        return fail("pgweir.admin", error);
+    if (p->admin[0])
+        pw_log_info("event=listening on=%s for=console", p->admin);
     if (p->http[0]) {
         const struct http_options http = {.loop = &c->loop, .address = p->http};
         if (pw_http_new(&http, &c->http, &error) != PW_OK)
-            return fail("http", error);
+            return fail("pgweir.http", error);
+        pw_log_info("event=listening on=%s for=http", p->http);
         pw_control_register_routes(c);
     }
     return true;
@@ -170,8 +170,8 @@ static void init_loop(struct control *c)
     c->check.data = c->second.data = c->sample.data = c->grace.data = c;
     uv_check_start(&c->check, on_check);
     uv_timer_start(&c->second, on_second, 1000, 1000);
-    static const int signals[PW_COUNT_OF(((struct control *)0)->signals)] = {SIGHUP, SIGTERM, SIGINT,
-                                                                             SIGUSR1};
+    static const int signals[PW_COUNT_OF(((struct control *)0)->signals)] = {SIGHUP, SIGTERM,
+                                                                             SIGINT, SIGUSR1};
     for (size_t i = 0; i < PW_COUNT_OF(signals); i++) {
         uv_signal_init(&c->uv, &c->signals[i]);
         c->signals[i].data = c;
@@ -255,6 +255,8 @@ static void close_handles(struct control *c)
     uv_close((uv_handle_t *)&c->grace, NULL);
     for (size_t i = 0; i < PW_COUNT_OF(c->signals); i++)
         uv_close((uv_handle_t *)&c->signals[i], NULL);
+    signal(SIGTERM, SIG_IGN); /* the second one may come this late: we end as asked */
+    signal(SIGINT, SIG_IGN);
     pw_mailbox_close(&c->box);
 }
 
@@ -305,9 +307,11 @@ static void tear_down(struct control *c)
 static void say_unsupported(const struct pw_conf *conf)
 {
     if (conf->redis.url[0])
-        pw_log_warn("event=not_in_this_version setting=redis.url next=\"the cache is not mirrored\"");
+        pw_log_warn(
+            "event=not_in_this_version setting=redis.url next=\"the cache is not mirrored\"");
     if (conf->cache.consistency == CONF_CACHE_WAL)
-        pw_log_warn("event=not_in_this_version setting=cache.consistency=wal next=\"poll is used\"");
+        pw_log_warn(
+            "event=not_in_this_version setting=cache.consistency=wal next=\"poll is used\"");
 }
 
 int pw_control_run(const struct pw_conf *conf, const struct control_options *options)
@@ -322,6 +326,11 @@ int pw_control_run(const struct pw_conf *conf, const struct control_options *opt
     c->options = options;
     c->started_us = pw_clock_us();
     init_loop(c);
+    c->has_state_dir = pw_state_dir_make(conf->pgweir.state_dir);
+    if (!c->has_state_dir)
+        pw_log_warn(
+            "event=state_dir_unusable path=%s text=\"%s\" next=\"no admin.sock, no history\"",
+            conf->pgweir.state_dir, strerror(errno));
     init_rooms(c);
     char *error;
     struct tls_set *tls = pw_tls_set_new(conf, &error);

@@ -58,7 +58,7 @@ struct control {
     struct show_state *show; /* OWN; what SHOW STATS and PAUSE remember */
     struct tls_set *_Atomic tls; /* OWN; newest first, see tls.c */
     uint64_t started_us;
-    bool stopping, draining, paused, stopped;
+    bool stopping, draining, paused, stopped, has_state_dir;
     int exit_status, fronts_open;
 };
 

@@ -16,12 +16,10 @@ static const char facts_sql[] =
     "SELECT version.setting::int, current_user, pg_is_in_recovery(),"
     " coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false),"
     " has_column_privilege('pg_catalog.pg_authid', 'rolpassword', 'SELECT'),"
-    " (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user),"
-    " current_setting('wal_level'), current_setting('max_replication_slots')::int,"
-    " (SELECT count(*) FROM pg_replication_slots),"
-    " current_setting('max_connections')::int - "
+    " current_setting('wal_level'), current_setting('max_connections')::int - "
     "current_setting('superuser_reserved_connections')::int,"
-    " current_setting('shared_preload_libraries') LIKE '%pg_stat_statements%',"
+    " (SELECT setting LIKE '%pg_stat_statements%' FROM pg_settings" /* hidden from some roles */
+    " WHERE name = 'shared_preload_libraries'),"
     " current_database(), current_setting('track_counts')::bool"
     " FROM pg_settings version WHERE version.name = 'server_version_num'";
 
@@ -31,10 +29,7 @@ enum fact {
     FACT_STANDBY,
     FACT_TLS,
     FACT_VERIFIERS,
-    FACT_REPLICATION,
     FACT_WAL_LEVEL,
-    FACT_SLOTS,
-    FACT_SLOTS_USED,
     FACT_CONNECTIONS,
     FACT_STATEMENTS_LOADED,
     FACT_DATABASE,
@@ -56,6 +51,11 @@ static const char *text(const struct patient *p, enum fact f)
 static bool yes(const struct patient *p, enum fact f)
 {
     return text(p, f)[0] == 't';
+}
+
+static bool is_known(const struct patient *p, enum fact f)
+{
+    return pw_pgresult_get(p->facts, 0, (int)f) != NULL;
 }
 
 static long number(const struct patient *p, enum fact f)
@@ -105,27 +105,20 @@ static void check_verifiers(const struct patient *p)
             p->db->name, text(p, FACT_USER));
 }
 
+/* The follower is not part of this version: polling is what works, whatever the server would allow.
+ */
 static void check_wal(const struct patient *p)
 {
-    enum conf_consistency wanted = p->d->conf->cache.consistency;
-    if (wanted != CONF_CACHE_AUTO && wanted != CONF_CACHE_WAL)
-        return;
-    bool level = strcmp(text(p, FACT_WAL_LEVEL), "logical") == 0;
-    bool slots = number(p, FACT_SLOTS) > number(p, FACT_SLOTS_USED),
-         role = yes(p, FACT_REPLICATION);
-    if (level && slots && role) {
-        pw_doctor_say(p->d, VERDICT_OK, "", "%s: the cache can follow the WAL", p->db->name);
-        return;
-    }
-    pw_doctor_say(
-        p->d, wanted == CONF_CACHE_WAL ? VERDICT_FAIL : VERDICT_WARN,
-        !level   ? "ALTER SYSTEM SET wal_level = logical, then restart PostgreSQL"
-        : !slots ? "raise max_replication_slots, then restart PostgreSQL"
-                 : "ALTER ROLE ... REPLICATION for the user of the URL",
-        "%s: the cache cannot follow the WAL (wal_level %s, %ld of %ld slots in use, %s%s)%s",
-        p->db->name, text(p, FACT_WAL_LEVEL), number(p, FACT_SLOTS_USED), number(p, FACT_SLOTS),
-        text(p, FACT_USER), role ? " may replicate" : " may not replicate",
-        wanted == CONF_CACHE_AUTO ? ": other writers are seen by polling" : "");
+    if (p->d->conf->cache.consistency == CONF_CACHE_WAL)
+        pw_doctor_say(
+            p->d, VERDICT_WARN, "cache.consistency: auto",
+            "%s: the WAL follower is not part of this version: other writers are seen by polling",
+            p->db->name);
+    else if (p->d->conf->cache.consistency == CONF_CACHE_AUTO)
+        pw_doctor_say(p->d, VERDICT_OK, "",
+                      "%s: other writers are seen by polling; wal_level is %s, for a version that "
+                      "follows the WAL",
+                      p->db->name, text(p, FACT_WAL_LEVEL));
 }
 
 static void check_polling(const struct patient *p)
@@ -168,7 +161,8 @@ static void check_extension(const struct patient *p, struct pgsync *pg, const ch
         snprintf(fix, sizeof fix, "CREATE EXTENSION %s", name);
         pw_doctor_say(p->d, VERDICT_WARN, fix, "%s: extension %s is not created: %s", p->db->name,
                       name, use);
-    } else if (strcmp(name, "pg_stat_statements") == 0 && !yes(p, FACT_STATEMENTS_LOADED)) {
+    } else if (strcmp(name, "pg_stat_statements") == 0 && is_known(p, FACT_STATEMENTS_LOADED) &&
+               !yes(p, FACT_STATEMENTS_LOADED)) {
         pw_doctor_say(p->d, VERDICT_WARN,
                       "add it to shared_preload_libraries and restart PostgreSQL",
                       "%s: extension %s is not loaded: %s", p->db->name, name, use);
@@ -241,13 +235,17 @@ static const char *connect_fix(const char *error)
     static const char *const causes[][2] = {
         {"password", "correct user and password in the URL"},
         {"authentication", "correct user and password in the URL, or pg_hba.conf on the server"},
+        {"no encryption", "sslmode=require in the URL, or add this machine to pg_hba.conf on the "
+                          "server and reload it"},
         {"pg_hba.conf", "add this machine to pg_hba.conf on the server and reload it"},
+        {"permission denied for database", "GRANT CONNECT ON DATABASE to the user of the URL"},
         {"does not exist", "correct the database or user name in the URL"},
         {"refused",
          "start PostgreSQL, or correct host and port; see listen_addresses on the server"},
         {"translate host", "correct the host name in the URL"},
+        {"certificate",
+         "sslrootcert= in the URL, or tls.ca: the authority that signed the server's certificate"},
         {"SSL", "ssl = on on the server, or another sslmode in the URL"},
-        {"certificate", "set tls.ca to the authority that signed the server's certificate"},
         {"timeout", "correct host and port, or open the firewall between here and there"},
     };
     for (size_t i = 0; i < PW_COUNT_OF(causes); i++)
@@ -276,8 +274,8 @@ void pw_doctor_upstream(struct doctor *d, const struct conf_database *db)
     if (pw_pgresult_ok(facts) && pw_pgresult_rows(facts) == 1)
         check_server(&p, pg);
     else
-        pw_doctor_say(d, VERDICT_FAIL, "is it a PostgreSQL server?", "%s: %s", db->name,
-                      pw_pgresult_error(facts));
+        pw_doctor_say(d, VERDICT_FAIL, "is it PostgreSQL, and may this user read pg_settings?",
+                      "%s: %s", db->name, pw_pgresult_error(facts));
     pw_pgresult_free(facts);
     pw_pgsync_free(pg);
     check_client_leg(d, db, named ? db->name : dbname);

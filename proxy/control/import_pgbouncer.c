@@ -46,7 +46,9 @@ struct importer {
 
 static const char *get(const struct importer *im, const char *key)
 {
-    return pw_ini_get(im->ini, "pgbouncer", key);
+    const char *value = pw_ini_get(im->ini, "pgbouncer", key);
+    /* what PgBouncer's own sample says where nothing is set */
+    return value && strcmp(value, "<system default>") == 0 ? NULL : value;
 }
 
 static const char *get_or(const struct importer *im, const char *key, const char *otherwise)
@@ -372,6 +374,18 @@ static void write_database(struct importer *im, const struct ini_entry *e, struc
         error_at(im, e->line, "expected key=value words", e->key);
     if (!*db->user && get(im, "auth_user"))
         snprintf(db->user, sizeof db->user, "%s", get(im, "auth_user"));
+    if (*db->user && !*db->password)
+        pw_buf_printf(&im->notes,
+                      "# note: database %s: if %s needs a password, put it into the URL "
+                      "(user:password@); PgBouncer finds "
+                      "it in auth_file\n",
+                      e->key, db->user);
+    else if (!*db->user)
+        pw_buf_printf(&im->notes,
+                      "# note: database %s: name a user in the URL for pgweir's own questions "
+                      "(catalog, verifiers, "
+                      "health); PgBouncer asks none\n",
+                      e->key);
     write_url(im, db, &url);
     pw_buf_append_u8(&url, 0);
     pw_buf_append_str(im->out, "  ");

@@ -1,7 +1,8 @@
 /*
- * What an operator does to databases and clients: PAUSE, RESUME, RECONNECT, DISABLE, ENABLE, KILL,
- * KILL_CLIENT. A command is carried out by every worker and answered when all have; PAUSE and KILL
- * are answered when no server connection is left. Control thread, except collect.
+ * What an operator does to databases and clients: PAUSE, RESUME, RECONNECT, WAIT_CLOSE, DISABLE,
+ * ENABLE, KILL, KILL_CLIENT. A command is carried out by every worker and answered when all have;
+ * PAUSE and KILL are answered when no server connection is left, WAIT_CLOSE when none is left that
+ * is to be closed. Control thread, except collect.
  */
 #include <string.h>
 
@@ -12,7 +13,15 @@
 
 enum { ASK_AGAIN_MS = 20 };
 
-enum order_kind { OP_PAUSE, OP_RESUME, OP_RECONNECT, OP_KILL, OP_KILL_CLIENT, OP_COUNT_SERVERS };
+enum order_kind {
+    OP_PAUSE,
+    OP_RESUME,
+    OP_RECONNECT,
+    OP_WAIT_CLOSE,
+    OP_KILL,
+    OP_KILL_CLIENT,
+    OP_COUNT_SERVERS
+};
 
 struct op_waits {
     uv_timer_t timer;
@@ -68,10 +77,23 @@ static void do_pool(struct dispatch *d, struct server_pool *p, enum order_kind o
     case OP_RECONNECT:
         pw_server_pool_recycle(p);
         break;
+    case OP_WAIT_CLOSE:
     case OP_KILL_CLIENT:
     case OP_COUNT_SERVERS:
         break;
     }
+}
+
+static uint64_t count_closing(struct server_pool *p)
+{
+    uint64_t n = 0;
+    for (int state = 0; state < SERVER_CLOSING; state++)
+        PW_LIST_FOR(&p->by_state[state], node, tmp)
+        {
+            const struct server *s = PW_LIST_ENTRY(node, struct server, state_link);
+            n += s->close_when_idle || s->broken;
+        }
+    return n;
 }
 
 static uint64_t kill_sessions(struct worker *w, const struct order *o)
@@ -115,7 +137,7 @@ static void *carry_out(struct worker *w, const void *question)
         if (!is_meant(o, p->database))
             continue;
         do_pool(d, p, o->op);
-        tally->servers += p->n_servers;
+        tally->servers += o->op == OP_WAIT_CLOSE ? count_closing(p) : p->n_servers;
     }
     return tally;
 }
@@ -128,10 +150,10 @@ static void order_free(struct order *o)
     pw_free(o);
 }
 
-static void finish(struct order *o, const char *error)
+static void finish(struct order *o, const char *sqlstate, const char *error)
 {
     if (error)
-        pw_admin_finish_error(o->call, "57P01", "%s", error);
+        pw_admin_finish_error(o->call, sqlstate, "%s", error);
     else
         pw_admin_finish(o->call);
     order_free(o);
@@ -139,10 +161,9 @@ static void finish(struct order *o, const char *error)
 
 static void on_timer(uv_timer_t *timer);
 
-static void wait_for_servers(struct control *c, struct order *o)
+static void ask_again(struct control *c, struct order *o)
 {
     struct op_waits *waits = c->show->waits;
-    o->op = OP_COUNT_SERVERS;
     pw_list_push_back(&waits->waiting, &o->link);
     if (!uv_is_active((uv_handle_t *)&waits->timer))
         uv_timer_start(&waits->timer, on_timer, ASK_AGAIN_MS, 0);
@@ -165,13 +186,16 @@ static void carried_out(struct gather *g)
     }
     bool waits = o->op == OP_PAUSE || o->op == OP_KILL || o->op == OP_COUNT_SERVERS;
     if (c->stopped)
-        finish(o, "pgweir is shutting down");
+        finish(o, "57P01", "pgweir is shutting down");
     else if (o->op == OP_KILL_CLIENT && !sum.clients)
-        finish(o, "no such client (see the column id of SHOW CLIENTS)");
-    else if (waits && sum.servers && is_still_paused(c, o))
-        wait_for_servers(c, o);
+        finish(o, "22023", "no such client (see the column id of SHOW CLIENTS)");
+    else if (waits && sum.servers && is_still_paused(c, o)) {
+        o->op = OP_COUNT_SERVERS;
+        ask_again(c, o);
+    } else if (o->op == OP_WAIT_CLOSE && sum.servers)
+        ask_again(c, o);
     else
-        finish(o, NULL);
+        finish(o, NULL, NULL);
 }
 
 static const struct gather_kind orders = {carry_out, carried_out, pw_free};
@@ -203,7 +227,7 @@ static void on_timer_closed(uv_handle_t *h)
 void pw_op_waits_free(struct op_waits *waits)
 {
     for (struct list_node *n; (n = pw_list_pop_front(&waits->waiting));)
-        finish(PW_LIST_ENTRY(n, struct order, link), "pgweir is shutting down");
+        finish(PW_LIST_ENTRY(n, struct order, link), "57P01", "pgweir is shutting down");
     uv_close((uv_handle_t *)&waits->timer, on_timer_closed);
 }
 
@@ -269,6 +293,13 @@ static void run_reconnect(struct admin_call *call)
         give(call, OP_RECONNECT, name);
 }
 
+static void run_wait_close(struct admin_call *call)
+{
+    const char *name;
+    if (take_name(call, false, &name))
+        give(call, OP_WAIT_CLOSE, name);
+}
+
 static void run_kill(struct admin_call *call)
 {
     const char *name;
@@ -321,6 +352,9 @@ static const struct admin_command commands[] = {
     {"RECONNECT", ADMIN_ADMIN, "[database]",
      "Closes each server connection as soon as it is free; new ones are opened when needed.",
      run_reconnect},
+    {"WAIT_CLOSE", ADMIN_ADMIN, "[database]",
+     "Answers when the server connections that RECONNECT or RELOAD gave up are closed.",
+     run_wait_close},
     {"DISABLE", ADMIN_ADMIN, "database", "Refuses new clients of a database.", run_disable},
     {"ENABLE", ADMIN_ADMIN, "database", "Ends DISABLE.", run_enable},
     {"KILL", ADMIN_ADMIN, "database",

@@ -1,7 +1,8 @@
 /* How a view is answered, and the list of all of them. Control thread, except collect. */
-#include "proxy/control/families_past.h"
 #include "proxy/control/show.h"
+#include "proxy/control/families_past.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -204,6 +205,29 @@ const char *pw_database_name(struct control *c, uint32_t database_id)
         if (r->database_id == database_id)
             return r->database;
     return "";
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct pool_row *x = *(const struct pool_row *const *)a,
+                          *y = *(const struct pool_row *const *)b;
+    int order = strcmp(x->database, y->database);
+    order = order ? order : strcmp(x->user, y->user);
+    return order ? order : (int)x->worker - (int)y->worker;
+}
+
+const struct pool_row **pw_show_rows_sorted(struct control *c, size_t *n)
+{
+    const struct pool_row *first = pw_databases_rows(c->databases);
+    size_t count = 0;
+    for (const struct pool_row *r = first; r; r = r->next)
+        count++;
+    const struct pool_row **rows = pw_alloc((count + 1) * sizeof(*rows));
+    *n = 0;
+    for (const struct pool_row *r = first; r; r = r->next)
+        rows[(*n)++] = r;
+    qsort(rows, *n, sizeof(*rows), by_name);
+    return rows;
 }
 
 const struct conf_database *pw_show_find_database(struct control *c, const char *name)

@@ -76,6 +76,9 @@ size_t pw_table_oids(struct control *c, uint32_t database_id, const char *name, 
 /* The database's name, "" when unknown. BORROW from the registry of pools. */
 const char *pw_database_name(struct control *c, uint32_t database_id);
 
+/* The pools' rows by database, user and worker. OWN by the caller, who frees the array only. */
+const struct pool_row **pw_show_rows_sorted(struct control *c, size_t *n);
+
 const struct families_past *pw_control_families_past(const struct control *c); /* index_uses.c */
 /* index_uses.c: two cells, the hash of a family's plan and how often it changed. */
 void pw_index_plan_put(struct control *c, struct table *t, uint32_t database_id, uint64_t family);

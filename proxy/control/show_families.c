@@ -63,8 +63,9 @@ static void put_family(struct control *c, struct table *t, struct table_names *n
     pw_index_names_put(c, t, f->database_id, f->family);
     pw_table_text(t, f->plan->family_text);
     const char *database = pw_database_name(c, f->database_id);
-    pw_table_text(t, *database ? database
-                               : pw_families_past_database(pw_control_families_past(c), f->database_id));
+    pw_table_text(t, *database
+                         ? database
+                         : pw_families_past_database(pw_control_families_past(c), f->database_id));
     pw_table_uint(t, f->outcomes[FAMILY_JOINED]);
     pw_table_uint(t, f->outcomes[FAMILY_PIPELINED]);
     pw_table_uint(t, f->errors);
@@ -99,7 +100,7 @@ static const struct table_column columns_batch[] = {
     {"requests", TABLE_INT8},  {"executions", TABLE_INT8},   {"single_flight_joined", TABLE_INT8},
     {"pipelined", TABLE_INT8}, {"merged", TABLE_INT8},       {"merged_statements", TABLE_INT8},
     {"fallbacks", TABLE_INT8}, {"avg_batch", TABLE_NUMERIC}, {"max_batch", TABLE_INT8},
-    {"promoted", TABLE_INT8}};
+    {"promoted", TABLE_INT8},  {"effect", TABLE_TEXT}};
 
 /* A batch is what one execution answered; avg_batch: requests per execution. */
 static void build_batch(struct control *c, struct table *t, const struct admin_call *call)
@@ -107,7 +108,6 @@ static void build_batch(struct control *c, struct table *t, const struct admin_c
     struct hist_view sizes;
     uint64_t requests = pw_metric_read(PW_METRIC_BATCH_REQUESTS);
     uint64_t executions = pw_metric_read(PW_METRIC_BATCH_EXECUTIONS);
-    (void)c;
     (void)call;
     pw_metric_hist_read(PW_HIST_BATCH_SIZE, &sizes);
     pw_table_row(t);
@@ -122,11 +122,16 @@ static void build_batch(struct control *c, struct table *t, const struct admin_c
         pw_table_num(t, (double)requests / (double)executions, 2);
     else
         pw_table_null(t);
-    if (sizes.count)
-        pw_table_uint(t, sizes.max);
+    if (executions)
+        pw_table_uint(t, sizes.count ? sizes.max
+                                     : 1); /* an execution that nobody joined is not observed */
     else
         pw_table_null(t);
     pw_table_uint(t, pw_metric_read(PW_METRIC_BATCH_PROMOTED));
+    pw_table_text(
+        t, c->conf->pgweir.mode == CONF_MODE_OBSERVE
+               ? "observing: nothing is coalesced; what would be is not counted in this version"
+               : "coalescing");
 }
 
 static const struct view views[] = {

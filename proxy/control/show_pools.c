@@ -123,13 +123,16 @@ static void put_pool(struct control *c, struct table *t, const struct pool_sum *
 
 static void build_pools(struct control *c, struct table *t, const struct admin_call *call)
 {
+    size_t n;
+    const struct pool_row **rows = pw_show_rows_sorted(c, &n);
     (void)call;
-    for (struct pool_row *r = pw_databases_rows(c->databases); r; r = r->next) {
-        if (!is_first(c, r, true, true) || !pw_table_row(t))
+    for (size_t i = 0; i < n; i++) {
+        if ((i && matches(rows[i - 1], rows[i]->database, rows[i]->user)) || !pw_table_row(t))
             continue;
-        struct pool_sum sum = sum_of(c, r->database, r->user);
+        struct pool_sum sum = sum_of(c, rows[i]->database, rows[i]->user);
         put_pool(c, t, &sum);
     }
+    pw_free(rows);
 }
 
 /* ---- DATABASES ---- */
@@ -195,15 +198,19 @@ static void put_database(struct control *c, struct table *t, const char *name,
 static void build_databases(struct control *c, struct table *t, const struct admin_call *call)
 {
     const struct pw_conf *conf = c->conf;
+    size_t n;
+    const struct pool_row **rows = pw_show_rows_sorted(c, &n);
     (void)call;
     for (size_t i = 0; i < conf->n_databases; i++)
         if (strcmp(conf->databases[i].name, "*") != 0)
             put_database(c, t, conf->databases[i].name, &conf->databases[i]);
-    for (struct pool_row *r = pw_databases_rows(c->databases); r; r = r->next) {
-        const struct conf_database *db = pw_conf_database_find(conf, r->database);
-        if (db && strcmp(db->name, "*") == 0 && is_first(c, r, true, false))
-            put_database(c, t, r->database, db);
+    for (size_t i = 0; i < n; i++) {
+        const struct conf_database *db = pw_conf_database_find(conf, rows[i]->database);
+        if (db && strcmp(db->name, "*") == 0 &&
+            !(i && matches(rows[i - 1], rows[i]->database, NULL)))
+            put_database(c, t, rows[i]->database, db);
     }
+    pw_free(rows);
 }
 
 /* ---- USERS ---- */
@@ -252,8 +259,11 @@ static void build_lists(struct control *c, struct table *t, const struct admin_c
 {
     uint64_t databases = 0, users = 0, pools = 0;
     (void)call;
+    for (size_t i = 0; i < c->conf->n_databases; i++)
+        databases += strcmp(c->conf->databases[i].name, "*") != 0;
     for (struct pool_row *r = pw_databases_rows(c->databases); r; r = r->next) {
-        databases += is_first(c, r, true, false);
+        const struct conf_database *db = pw_conf_database_find(c->conf, r->database);
+        databases += db && strcmp(db->name, "*") == 0 && is_first(c, r, true, false);
         users += is_first(c, r, false, true);
         pools += is_first(c, r, true, true);
     }

@@ -40,11 +40,13 @@ void pw_stats_period_free(struct stats_period *p)
     pw_free(p);
 }
 
+/* PgBouncer's "received" comes from clients and its "sent" goes to them; a pool counts from its
+ * servers' side: what clients said is sent there, what they get is received there. */
 static void add(struct sums *s, const struct pool_stats *st)
 {
     const _Atomic uint64_t *const counters[COUNTERS] = {
-        &st->assignments,   &st->xacts,         &st->queries,  &st->received,
-        &st->sent,          &st->xact_us,       &st->query_us, &st->wait_us,
+        &st->assignments,   &st->xacts,         &st->queries,  &st->sent,
+        &st->received,      &st->xact_us,       &st->query_us, &st->wait_us,
         &st->parses_client, &st->parses_server, &st->binds,    &st->logins};
     for (size_t i = 0; i < COUNTERS; i++)
         s->v[i] += atomic_load_explicit(counters[i], memory_order_relaxed);
@@ -177,15 +179,19 @@ static const struct table_column columns_named[] = {{"name", TABLE_TEXT}, {"valu
 
 static void for_each(struct control *c, struct table *t, bool totals, bool means)
 {
-    for (struct pool_row *r = pw_databases_rows(c->databases); r; r = r->next) {
-        if (!is_first(c, r) || !pw_table_row(t))
+    size_t n;
+    const struct pool_row **rows = pw_show_rows_sorted(c, &n);
+    for (size_t i = 0; i < n; i++) {
+        const char *database = rows[i]->database;
+        if ((i && strcmp(rows[i - 1]->database, database) == 0) || !pw_table_row(t))
             continue;
-        pw_table_text(t, r->database);
+        pw_table_text(t, database);
         if (totals)
-            put_totals(c, t, r->database);
+            put_totals(c, t, database);
         if (means)
-            put_averages(c, t, r->database);
+            put_averages(c, t, database);
     }
+    pw_free(rows);
 }
 
 static void build_stats(struct control *c, struct table *t, const struct admin_call *call)

@@ -64,8 +64,8 @@ function drawTiles(m, h) {
     tile('p99 latency', ms(last('p99_ms'))),
     tile('cache hit rate', hits + misses > 0 ? percent(hits / (hits + misses)) : '–',
          'hits / (hits + misses) of cacheable requests'),
-    tile('requests per execution', executions > 0 ? (coalesced / executions).toFixed(2) : '–',
-         'of the requests that may be coalesced'),
+    tile('requests per execution', executions > 0 ? Math.max(1, coalesced / executions).toFixed(2) : '–',
+         'of the requests that may be coalesced'), // an execution is counted when it starts, a request when it ends
     tile('clients', si(one(m, 'pgweir_client_connections_open'))),
     tile('server connections', si(one(m, 'pgweir_server_connections_open'))),
     tile('errors / s', si(rate(m, 'pgweir_request_errors_total', seconds))));
@@ -115,7 +115,7 @@ function makeChart(plot) {
     options: { animation: false, maintainAspectRatio: false, interaction: { mode: 'index', intersect: false },
       plugins: { legend: { labels: { boxWidth: 10, boxHeight: 2, color: css('--dim') } },
         tooltip: { callbacks: { label: c => c.dataset.label + ': ' + plot.format(c.parsed.y) } } },
-      scales: { x: { ticks: { color: css('--dim'), maxTicksLimit: 6, maxRotation: 0 }, grid: { display: false } },
+      scales: { x: { ticks: { color: css('--dim'), maxTicksLimit: 5, autoSkipPadding: 16, maxRotation: 0 }, grid: { display: false } },
         y: { beginAtZero: true, suggestedMax: plot.max, ticks: { color: css('--dim'), maxTicksLimit: 5, callback: v => plot.format(v) },
           grid: { color: css('--line') } } } } });
 }
@@ -133,18 +133,26 @@ function drawCharts(h) {
 }
 
 /* ---- tables ---- */
-const formats = { benefit_pct: v => v === null ? '–' : (+v).toFixed(1) + ' %', size: bytes, size_bytes: bytes,
-  mean_ms: ms, p50_ms: ms, p95_ms: ms, p99_ms: ms, calls: si, rows: si, cache_hits: si, merged: si,
+const formats = { benefit_pct: v => v === null ? '–' : (+v).toFixed(1) + ' %', size: bytes,
+  mean_ms: ms, p50_ms: ms, p95_ms: ms, p99_ms: ms, calls: si, rows: si, cache_hits: si, merged: si, joined: si, pipelined: si, uses: si, idx_scan: si, idx_tup_read: si,
   memory_used: bytes, memory_total: bytes, utilization: percent, memory: bytes };
-const wide = new Set(['text', 'sql', 'reason']);
-function cell(name, value) {
+const units = { bytes, 'bytes/s': v => bytes(v) + '/s', ratio: percent, seconds: v => si(v) + ' s', cores: v => v + ' cores' };
+const wide = new Set(['text', 'sql', 'reason']), names = new Set(['tables', 'indexes', 'index', 'object']);
+function cell(name, value, row) {
   const td = document.createElement('td');
   if (Array.isArray(value)) value = value.join(', ');
-  const number = typeof value === 'number';
-  td.textContent = value === null || value === undefined ? '' :
-    number && formats[name] ? formats[name](value) : String(value);
+  const number = typeof value === 'number', format = formats[name] || (name === 'value' && units[row.unit]);
+  const text = value === null || value === undefined ? '' : number && format ? format(value) : String(value);
   if (number) td.className = 'n';
-  if (wide.has(name)) td.className = 'wide';
+  if (names.has(name)) td.className = 'names';
+  if (wide.has(name)) { // three lines of it; all of it under the pointer
+    const box = document.createElement('div');
+    td.className = 'wide';
+    box.textContent = td.title = text;
+    td.append(box);
+  } else {
+    td.textContent = text;
+  }
   return td;
 }
 function drawTable(id, rows, columns, empty) {
@@ -156,9 +164,9 @@ function drawTable(id, rows, columns, empty) {
     box.replaceChildren(note);
     return;
   }
-  const names = columns ? columns.filter(c => c in rows[0]) : Object.keys(rows[0]);
+  const columnNames = columns ? columns.filter(c => c in rows[0]) : Object.keys(rows[0]);
   const table = document.createElement('table'), head = table.createTHead().insertRow();
-  for (const name of names) {
+  for (const name of columnNames) {
     const th = document.createElement('th');
     th.textContent = name.replace(/_(ms|pct|bytes)$/, '').replaceAll('_', ' ');
     if (typeof rows[0][name] === 'number') th.className = 'n';
@@ -167,7 +175,7 @@ function drawTable(id, rows, columns, empty) {
   const body = table.createTBody();
   for (const row of rows.slice(0, ROWS_MAX)) {
     const tr = body.insertRow();
-    for (const name of names) tr.append(cell(name, row[name]));
+    for (const name of columnNames) tr.append(cell(name, row[name], row));
   }
   box.replaceChildren(table);
 }
@@ -180,12 +188,13 @@ async function drawTables() {
     'sv_used', 'sv_login', 'maxwait', 'pool_mode'], 'no pool has been used yet');
   const list = rowsOf(families, 'families');
   if (list) list.sort((a, b) => b.calls * b.mean_ms - a.calls * a.mean_ms);
-  drawTable('families', list, ['family', 'calls', 'rows', 'mean_ms', 'p95_ms', 'p99_ms', 'cache_hits', 'merged', 'tables',
-    'indexes', 'text'], 'no query has been seen yet');
-  drawTable('advice', rowsOf(advice, 'advice'), ['id', 'kind', 'table', 'object', 'benefit_pct', 'size', 'size_bytes',
-    'confidence', 'reason', 'sql'], 'no advice: run ADVISE in the console, or wait for the next run');
-  drawTable('indexes', rowsOf(indexes, 'indexes'), null, 'no index use has been logged yet');
-  drawTable('host', rowsOf(host, 'host'), null, 'no sample yet');
+  drawTable('families', list, ['text', 'calls', 'mean_ms', 'p95_ms', 'p99_ms', 'cache_hits', 'joined', 'pipelined', 'errors',
+    'tables', 'indexes', 'family'], 'no query has been seen yet');
+  drawTable('advice', rowsOf(advice, 'advice'), ['id', 'kind', 'table', 'object', 'benefit_pct', 'size',
+    'confidence', 'reason', 'sql', 'applied'], 'no advice: run ADVISE in the console, or wait for the next run');
+  drawTable('indexes', rowsOf(indexes, 'indexes'), ['database', 'table', 'index', 'uses', 'families', 'scan_kind', 'last_used', 'idx_scan',
+    'size'], 'no index use has been logged yet');
+  drawTable('host', rowsOf(host, 'host'), ['key', 'value'], 'no sample yet');
   drawTable('gpu', rowsOf(gpu, 'gpu'), null, 'no GPU');
 }
 

@@ -1,9 +1,16 @@
 #!/usr/bin/python3
 """The console on both fronts, /metrics through promtool, health and the JSON API, EXPLAIN CACHE, CACHE FLUSH, PAUSE."""
+import fcntl
 import json
 import os
+import pty
+import re
+import select
 import socket
 import subprocess
+import tempfile
+import termios
+import unittest
 import urllib.error
 import urllib.request
 
@@ -208,6 +215,70 @@ class Console(support.Case):
                 except OSError:
                     pass
         self.assertEqual(self.get("/healthz")[0], 200)
+
+
+@unittest.skipIf(support.STANDIN, "needs pgweir")
+class Terminal(support.Case):
+    """pgweir console as a person sees it: completion, Ctrl-C, history."""
+
+    def setUp(self):
+        super().setUp()
+        self.state = tempfile.TemporaryDirectory()
+        argv = [self.weir.binary, "console", "127.0.0.1:%d" % self.weir.admin_port, "--set",
+                "pgweir.state_dir=" + os.path.join(self.state.name, "new")]
+        self.screen, inner = pty.openpty()
+        self.process = subprocess.Popen(argv, stdin=inner, stdout=inner, stderr=inner, start_new_session=True,
+                                        env=dict(os.environ, TERM="xterm"),
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+        os.close(inner)
+        self.seen = ""
+        self.until(r"QUIT ends.*pgweir> ")
+
+    def tearDown(self):
+        self.process.kill()
+        self.process.wait()
+        os.close(self.screen)
+        self.state.cleanup()
+        super().tearDown()
+
+    def until(self, pattern):
+        """Read until what is seen since the last call matches."""
+        def more():
+            if not re.search(pattern, self.seen, re.S) and select.select([self.screen], [], [], 0.1)[0]:
+                self.seen += os.read(self.screen, 65536).decode()
+            return re.search(pattern, self.seen, re.S)
+        try:
+            wait_until(more, "/%s/ on the screen" % pattern)
+        except support.fixture.FixtureError:
+            self.fail("/%s/ is not in %r" % (pattern, self.seen))
+        self.seen = ""
+
+    def type(self, text):
+        os.write(self.screen, text.encode())
+
+    def test_completion(self):
+        self.type("show cac\t")
+        self.until("CACHE ")  # one word that three commands share
+        self.type("ent\t")
+        self.until("ENTRIES ")
+        self.type("3\n")
+        self.until(r"ttl_left_s.*rows\).*pgweir> ")
+
+    def test_interrupt_and_history(self):
+        self.type("no command at all")
+        self.until("at all")
+        self.type("\x03")
+        self.until("pgweir> ")
+        self.type("show version\n")
+        self.until(r"pgweir \d.*pgweir> ")
+        self.type("auth somebody secret\n")
+        self.until("ERROR: wrong.*pgweir> ")
+        self.process.kill()
+        self.process.wait()
+        with open(os.path.join(self.state.name, "new", "console_history")) as history:
+            kept = history.read()
+        self.assertIn("version", kept)
+        self.assertNotIn("secret", kept)
 
 
 if __name__ == "__main__":

@@ -114,6 +114,25 @@ class Ops(support.Case):
             conn.rows("select now()")
         self.assertEqual(total() - before, 25)
 
+    def test_received_is_from_clients_and_sent_to_them(self):
+        conn = self.client()
+        row = lambda: next(row for row in self.rows("SHOW STATS_TOTALS") if row["database"] == "postgres")
+        before = row()
+        for _ in range(10):
+            conn.rows("select repeat('x', 10000), clock_timestamp()")
+        after = row()
+        self.assertGreater(after["bytes_sent"] - before["bytes_sent"], 100000)
+        self.assertLess(after["bytes_received"] - before["bytes_received"], 10000)
+
+    def test_pools_are_in_order(self):
+        for name in ("zoo", "ant"):
+            self.cluster.sql("create database " + name)
+            self.client(database=name).rows("select 1")
+        for show, key in (("POOLS", "database"), ("DATABASES", "name"), ("STATS", "database")):
+            names = [row[key] for row in self.rows("SHOW " + show)]
+            self.assertLess(names.index("ant"), names.index("zoo"))
+            self.assertEqual(names, sorted(set(names)))
+
     def test_pools_count_clients_and_servers(self):
         first, second = self.client(), self.client()
         first.rows("begin")
@@ -225,6 +244,68 @@ class Ops(support.Case):
                 answer = self.weir.console(command).replace("\r", "")
                 self.assertTrue(answer.startswith("ERROR: "), answer)
                 self.assertEqual(answer.strip().count("\n"), 0)
+
+    def test_observing_counts_and_serves_nothing(self):
+        with fixture.Pgweir(self.cluster, sections={"pgweir": {"mode": "observe"}}) as weir:
+            row = lambda show: json.loads(weir.console("SHOW %s \\j" % show).splitlines()[0])
+            with weir.connect() as conn:
+                for number in range(20):
+                    self.cluster.sql("update kept set v = 'now %d' where k = 1" % number)
+                    self.assertEqual(conn.value("select v from kept where k = 1"), "now %d" % number)
+                wait_until(lambda: conn.rows("select v from kept where k = 2") and row("CACHE")["hits"] > 0, "a hit to be counted")
+            self.assertTrue(row("CACHE")["effect"].startswith("observing"))
+            self.assertTrue(row("BATCH")["effect"].startswith("observing"))
+            self.assertEqual(row("BATCH")["max_batch"], 1)
+        self.assertEqual(self.rows("SHOW BATCH")[0]["effect"], "coalescing")
+
+    def test_the_line_console_asks_for_a_password(self):
+        with fixture.Server() as scratch:
+            users = scratch.write("users", '"boss" "secret"\n"watcher" "secret"\n"nobody" "secret"\n')
+            sections = {"auth": {"type": "trust", "file": users, "admin_users": ["boss"], "stats_users": ["watcher"]},
+                        "pgweir": {"admin_auth": True}}
+            with fixture.Pgweir(self.cluster, sections=sections) as weir:
+                def talk(*lines):
+                    with socket.create_connection(("127.0.0.1", weir.admin_port), 20) as line:
+                        line.sendall("".join(text + "\n" for text in lines + ("QUIT",)).encode())
+                        heard = b""
+                        while more := line.recv(65536):
+                            heard += more
+                    return [answer.split("\n")[0] for answer in heard.decode().split("pgweir> ")[1:]]
+                self.assertEqual(talk("SHOW VERSION")[0], "ERROR: log in first: AUTH user password")
+                for user, password in (("boss", "wrong"), ("nobody", "secret"), ("stranger", "")):
+                    self.assertEqual(talk("AUTH %s '%s'" % (user, password), "SHOW VERSION")[:2],
+                                     ["ERROR: wrong user or password", "ERROR: log in first: AUTH user password"])
+                self.assertEqual(talk("auth boss secret", "SHOW VERSION", "RELOAD")[:3], ["OK", "version", "OK"])
+                self.assertEqual(talk("auth watcher secret", "SHOW VERSION", "RELOAD")[:3],
+                                 ["OK", "version", "ERROR: permission denied: RELOAD is for admin users"])
+
+    def test_wait_close_waits_for_what_reconnect_gave_up(self):
+        self.ok("WAIT_CLOSE")
+        conn = self.client()
+        conn.rows("begin")
+        old = conn.value("select pg_backend_pid()")
+        self.ok("RECONNECT postgres")
+        wait = self.in_thread(self.weir.console, "WAIT_CLOSE postgres")
+        wait_until(lambda: any(row["close_needed"] for row in self.rows("SHOW SERVERS")), "the connection to be marked")
+        self.assertEqual(conn.value("select pg_backend_pid()"), old)
+        conn.rows("commit")
+        self.assertTrue(wait().startswith("OK"))
+        self.assertFalse([row for row in self.rows("SHOW SERVERS") if str(row["remote_pid"]) == old])
+
+    def test_lists_count_the_databases_that_are_shown(self):
+        config = {"upstream": self.cluster.url("postgres")}
+        with fixture.Pgweir(self.cluster, sections={"databases": {"named": config}}) as weir:
+            weir.connect().rows("select 1")
+            rows = lambda show: [json.loads(line) for line in weir.console("SHOW %s \\j" % show).splitlines() if line.startswith("{")]
+            count = next(row["items"] for row in rows("LISTS") if row["list"] == "databases")
+            self.assertEqual([row["name"] for row in rows("DATABASES")], ["named", "postgres"])
+            self.assertEqual(count, 2)
+
+    def test_a_client_that_is_not_there(self):
+        """Not 57P01, which tells a driver that its connection is lost."""
+        with self.weir.connect("pgweir") as conn:
+            self.assert_sqlstate(self.error_of(conn.simple("KILL_CLIENT 64")), "22023")
+            self.assertEqual(conn.value("select 1"), "1")
 
     def test_stats_users_only_look(self):
         with fixture.Pgweir(self.cluster, sections={"auth": {"type": "trust", "admin_users": ["boss"], "stats_users": ["watcher"]}}) as weir:

@@ -93,7 +93,7 @@ class Lifecycle(unittest.TestCase):
             done = self.pgweir("serve", "--upstream", self.cluster.url(), "--listen", "127.0.0.1:%d" % port,
                                "--admin", "127.0.0.1:%d" % fixture.free_port(), "--http", "127.0.0.1:%d" % fixture.free_port())
             self.assertEqual(done.returncode, 3, done.stderr)
-            self.assertIn(str(port), done.stderr + done.stdout)
+            self.assertIn("pgweir.listen: cannot listen on 127.0.0.1:%d" % port, done.stderr)
 
     def test_upstream_alone_is_enough(self):
         port = fixture.free_port()
@@ -120,6 +120,35 @@ class Lifecycle(unittest.TestCase):
         finally:
             del os.environ["PGWEIR_PGWEIR_MAX_CLIENTS"]
 
+    def test_the_state_directory_is_made_before_it_is_used(self):
+        with fixture.Server() as scratch:
+            path = os.path.join(scratch.dir, "not", "there", "yet")
+            with fixture.Pgweir(self.cluster, sections={"pgweir": {"state_dir": path}}) as weir:
+                weir.console("SHOW VERSION")
+                self.assertNotIn("not_remembered", weir.log())
+                self.assertTrue(os.path.exists(os.path.join(path, "advisor.sqlite")), weir.log())
+                self.assertTrue(os.path.exists(os.path.join(path, "admin.sock")), weir.log())
+                self.assertEqual(os.stat(path).st_mode & 0o777, 0o750)
+
+    def test_systemd_is_told(self):
+        """Type=notify: READY=1, RELOADING=1 and READY=1 again, STOPPING=1."""
+        with fixture.Server() as scratch, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+            path = os.path.join(scratch.dir, "notify")
+            told.bind(path)
+            told.settimeout(30)
+            os.environ["NOTIFY_SOCKET"] = path
+            try:
+                weir = fixture.Pgweir(self.cluster)
+            finally:
+                del os.environ["NOTIFY_SOCKET"]
+            with weir:
+                self.assertIn("READY=1", told.recv(1000).decode().split("\n"))
+                weir.process.send_signal(signal.SIGHUP)
+                self.assertIn("RELOADING=1", told.recv(1000).decode().split("\n"))
+                self.assertIn("READY=1", told.recv(1000).decode().split("\n"))
+                weir.process.send_signal(signal.SIGTERM)
+                self.assertIn("STOPPING=1", told.recv(1000).decode().split("\n"))
+
     # ---- signals ----------------------------------------------------------------------------------
     def test_drain_lets_transactions_finish(self):
         with fixture.Pgweir(self.cluster) as weir:
@@ -143,6 +172,27 @@ class Lifecycle(unittest.TestCase):
             weir.process.send_signal(signal.SIGTERM)
             self.assertEqual(weir.process.wait(30), 0)
             busy.drop()
+
+    def test_second_term_with_requests_under_way(self):
+        """A read whose server is closed is sent to another one; not when there will be none, and nobody is left to ask."""
+        self.cluster.sql("create table if not exists held (k int primary key, v int); insert into held values (1, 1) on conflict do nothing")
+        with fixture.Server() as scratch, fixture.Pgweir(self.cluster, {"pool_size": 2}, {"cache": {"consistency": "off"}}) as weir:
+            script = scratch.write("read.sql", "select v from held where k = 1;\n")
+            bench = ["pgbench", "-n", "-M", "extended", "-c", "8", "-f", script, "-h", "127.0.0.1", "-p", str(weir.port), "-U", "postgres"]
+            subprocess.run(bench + ["-t", "50", "postgres"], capture_output=True, check=True)
+            with self.cluster.connect() as locker:
+                locker.rows("begin")
+                locker.rows("lock table held")
+                load = subprocess.Popen(bench + ["-t", "50", "postgres"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                try:
+                    wait_until(lambda: self.cluster.sql("select 1 from pg_stat_activity where wait_event_type = 'Lock'"), "a request to wait for the lock")
+                    weir.process.send_signal(signal.SIGTERM)
+                    wait_until(lambda: not fixture.accepts(weir.port), "the listener to close")
+                    weir.process.send_signal(signal.SIGTERM)
+                    self.assertEqual(weir.process.wait(30), 0, weir.log()[-2000:])
+                finally:
+                    load.kill()
+                    load.wait()
 
     def test_drain_has_an_end(self):
         with fixture.Pgweir(self.cluster, sections={"pgweir": {"shutdown_timeout": "1s"}}) as weir:

@@ -245,9 +245,21 @@ static void a_conversation(void **state)
         talk("SHOW VERSION\r\n\npause; show slow\nsh ver \\j\nnonsense\nquit\n", false, false);
     (void)state;
     expect_in(heard, "pgweir " PW_VERSION " console.");
-    expect_in(heard, "pgweir> version\n-------\none\n(1 row)\n\npgweir> pgweir> OK\n\n"
-                     "first\n \nsecond\n\npgweir> {\"version\":\"one\"}\n\n"
-                     "pgweir> ERROR: unknown command SHOW HELP lists the commands.\n\npgweir> ");
+    expect_in(
+        heard,
+        "pgweir> version\n-------\none\n(1 row)\n\npgweir> pgweir> OK\n\n"
+        "first\n \nsecond\n\npgweir> {\"version\":\"one\"}\n\n"
+        "pgweir> ERROR: unknown command \"nonsense\". SHOW HELP lists the commands.\n\npgweir> ");
+}
+
+static void the_format_is_kept(void **state)
+{
+    const char *heard = talk(
+        "format json\nSHOW VERSION\nFORMAT TEXT\nshow version\nformat xml\nquit\n", false, false);
+    (void)state;
+    expect_in(heard, "pgweir> OK\n\npgweir> {\"version\":\"one\"}\n\npgweir> OK\n\npgweir> "
+                     "version\n-------\none\n(1 row)\n\n"
+                     "pgweir> ERROR: FORMAT wants JSON or TEXT\n\n");
 }
 
 static void piped_input_ends_after_its_answers(void **state)
@@ -328,6 +340,7 @@ int main(void)
     };
     const struct CMUnitTest live[] = {
         cmocka_unit_test(a_conversation),
+        cmocka_unit_test(the_format_is_kept),
         cmocka_unit_test(piped_input_ends_after_its_answers),
         cmocka_unit_test(browsers_are_refused),
         cmocka_unit_test(passwords_can_be_asked_for),

@@ -187,6 +187,9 @@ static void test_conflicts(void **state)
     fails(
         "pgweir: {admin: 0.0.0.0:6433}\n",
         "f.yaml:1:17: pgweir.admin can be reached from other machines: set pgweir.admin_auth: on");
+    fails("pgweir: {admin_auth: on}\nauth: {admin_users: [a]}\n",
+          "f.yaml:1:22: pgweir.admin_auth needs auth.file, where AUTH finds the passwords: nobody "
+          "could log in");
     fails("pgweir: {admin: 127.0.0.1:6432}\n",
           "f.yaml:1:17: pgweir.admin has the address of another listener, 127.0.0.1:6432");
     fails("auth: {type: md5}\n",
@@ -277,6 +280,26 @@ static void test_precedence(void **state)
     }
     assert_int_equal(seen, 5);
     pw_conf_unref(c);
+    pw_conf_errors_free(&errors);
+}
+
+static void test_errors_are_in_the_order_of_the_file(void **state)
+{
+    static const char *const expected[] = {
+        "f.yaml:2:9: pgweir.mode: expected one of optimize|observe, got \"optimise\"; did you mean "
+        "\"optimize\"?",
+        "f.yaml:3:3: unknown key \"listn\" in pgweir; did you mean \"listen\"?",
+        "f.yaml:5:3: unknown key \"tttl\" in cache; did you mean \"ttl\"?",
+        "f.yaml:6:16: cache.consistency: expected one of auto|off|ttl|proxy|poll|wal, got "
+        "\"wall\"; did you mean \"wal\"?",
+    };
+    (void)state;
+    assert_null(
+        load("pgweir:\n  mode: optimise\n  listn: x\ncache:\n  tttl: 1s\n  consistency: wall\n"));
+    assert_int_equal(
+        errors.n, PW_COUNT_OF(expected)); /* not "no database": that is not where the trouble is */
+    for (size_t i = 0; i < errors.n; i++)
+        assert_string_equal(errors.items[i].text, expected[i]);
     pw_conf_errors_free(&errors);
 }
 
@@ -424,12 +447,19 @@ static void test_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),   cmocka_unit_test(test_values),
-        cmocka_unit_test(test_errors),     cmocka_unit_test(test_all_errors_are_reported),
-        cmocka_unit_test(test_conflicts),  cmocka_unit_test(test_urls),
-        cmocka_unit_test(test_precedence), cmocka_unit_test(test_bad_overrides),
-        cmocka_unit_test(test_state_dir),  cmocka_unit_test(test_set),
-        cmocka_unit_test(test_diff),       cmocka_unit_test(test_table),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_values),
+        cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_all_errors_are_reported),
+        cmocka_unit_test(test_conflicts),
+        cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_precedence),
+        cmocka_unit_test(test_errors_are_in_the_order_of_the_file),
+        cmocka_unit_test(test_bad_overrides),
+        cmocka_unit_test(test_state_dir),
+        cmocka_unit_test(test_set),
+        cmocka_unit_test(test_diff),
+        cmocka_unit_test(test_table),
         cmocka_unit_test(test_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

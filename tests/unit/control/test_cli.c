@@ -29,12 +29,17 @@ static int serve(const struct pw_conf *conf, const struct control_options *optio
     return 42;
 }
 
+static char said[256]; /* to advise */
+
 static int advise(int argc, char **argv)
 {
     advised++;
-    assert_int_equal(argc, 2);
     assert_string_equal(argv[0], "advise");
-    assert_string_equal(argv[1], "--anything");
+    said[0] = '\0';
+    for (int i = 1; i < argc; i++) {
+        strncat(said, " ", sizeof said - strlen(said) - 1);
+        strncat(said, argv[i], sizeof said - strlen(said) - 1);
+    }
     return 7;
 }
 
@@ -61,8 +66,24 @@ static void test_serve(void **state)
                          "--set", "batch.max=5"),
                      42);
     assert_int_equal(served, 2);
+}
+
+static void test_advise(void **state)
+{
+    (void)state;
+    advised = 0;
     assert_int_equal(run(2, "advise", "--anything"), 7);
+    assert_string_equal(said, " --anything");
     assert_int_equal(advised, 1);
+    assert_int_equal(run(3, "advise", "--upstream=x", "--help"), CLI_OK);
+    assert_int_equal(run(2, "advise", "-h"), CLI_OK);
+    assert_int_equal(advised, 1);
+    setenv("PGWEIR_PGWEIR_STATE_DIR", "/some/where", 1);
+    assert_int_equal(run(3, "advise", "--upstream=x", "--history"), 7);
+    assert_string_equal(said, " --state-dir /some/where --upstream=x --history");
+    assert_int_equal(run(4, "advise", "--history", "--state-dir", "/else"), 7);
+    assert_string_equal(said, " --history --state-dir /else");
+    unsetenv("PGWEIR_PGWEIR_STATE_DIR");
 }
 
 static void test_exit_status(void **state)
@@ -92,6 +113,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_serve),
+        cmocka_unit_test(test_advise),
         cmocka_unit_test(test_exit_status),
     };
     unsetenv("PGWEIR_UPSTREAM"); /* of whoever runs the tests */

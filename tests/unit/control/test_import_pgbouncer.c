@@ -46,7 +46,8 @@ static void test_everything(void **state)
                "unix_socket_dir = /tmp\n"
                "pool_mode = transaction\ndefault_pool_size = 30\nmin_pool_size = 2\n"
                "reserve_pool_size = 3\nreserve_pool_timeout = 7\n"
-               "max_client_conn = 500\nmax_user_client_connections = 50\nserver_lifetime = 1800\nserver_idle_timeout = 90.5\n"
+               "max_client_conn = 500\nmax_user_client_connections = 50\nserver_lifetime = "
+               "1800\nserver_idle_timeout = 90.5\n"
                "query_wait_timeout = 30\nclient_login_timeout = 20\nidle_transaction_timeout = 0\n"
                "auth_type = trust\nadmin_users = ann, bob\nserver_tls_sslmode = require\n"
                "server_tls_ca_file = /etc/ca.pem\n"
@@ -86,12 +87,18 @@ static void test_everything(void **state)
     assert_string_equal(sock->upstream.user, "looker");
     assert_string_equal(pw_conf_database_find(c, "zzz")->upstream.hosts[0].host, "db.example.com");
     static const char *const notes[] = {
-        "# note: server_reset_query: ", "# note: max_db_connections: ", ": foo is not known",
-        "# note: user eve: ", "# note: database we\"ird: connect_query has no equivalent"};
+        "# note: server_reset_query: ",
+        "# note: max_db_connections: ",
+        ": foo is not known",
+        "# note: user eve: ",
+        "# note: database we\"ird: connect_query has no equivalent",
+        "# note: database sock: if looker needs a password, put it into the URL",
+        "# note: database *: name a user in the URL"};
     for (size_t i = 0; i < sizeof notes / sizeof notes[0]; i++)
         if (!strstr(out.data, notes[i]))
             fail_msg("no \"%s\" in:\n%s", notes[i], out.data);
     assert_null(strstr(out.data, "log_stats"));
+    assert_null(strstr(out.data, "database app: if"));
     pw_conf_unref(c);
     pw_buf_free(&out);
 }
@@ -100,10 +107,14 @@ static void test_defaults_of_pgbouncer(void **state)
 {
     (void)state;
     struct buf out;
-    struct pw_conf *c = import("[databases]\nd = host=h\n[pgbouncer]\nlisten_addr = *\n", &out);
+    struct pw_conf *c =
+        import("[databases]\nd = host=h\n[pgbouncer]\nlisten_addr = *\n"
+               "server_tls_ca_file = <system default>\nclient_tls_ca_file = <system default>\n",
+               &out);
     assert_int_equal(c->databases[0].pool_mode,
                      CONF_POOL_SESSION); /* PgBouncer's default, not ours */
     assert_string_equal(c->pgweir.listen, "*:6432");
+    assert_string_equal(c->databases[0].upstream.sslrootcert, "");
     assert_int_equal(c->auth.type, CONF_AUTH_UPSTREAM); /* md5 without a file has no verifiers */
     pw_conf_unref(c);
     pw_buf_free(&out);
