@@ -62,8 +62,12 @@ static void name_it(struct arena *mem, struct candidate *c)
 static void measure(const struct inventory *inv, struct candidate *c)
 {
     double rows = pw_inventory_rows(c->table) * c->predicate_share;
-    struct bt_shape shape = {
-        .block_size = inv->block_size, .fillfactor = 90, .rows = rows, .dedup = c->n_include == 0};
+    struct bt_shape shape = {.block_size = inv->block_size,
+                             .fillfactor = 90,
+                             .rows = rows,
+                             .n_keys = c->n_keys,
+                             .n_sample = c->table->n_widths,
+                             .dedup = c->n_include == 0};
     c->entries = rows;
     c->distinct = 1;
     for (int k = 0; k < c->n_keys + c->n_include; k++) {
@@ -72,11 +76,7 @@ static void measure(const struct inventory *inv, struct candidate *c)
         struct inv_column guess = {.typlen = -1, .typalign = 'i', .avg_width = 16};
         pw_size_column(&shape.columns[shape.n_columns++], col ? col : &guess, rows,
                        c->predicate != NULL);
-        /* numeric and float8 keys are never deduplicated: equal values may differ in their bytes.
-         */
-        if (col && (col->type_oid == 1700 || col->type_oid == 701 || col->type_oid == 700 ||
-                    col->type_oid == 3802))
-            shape.dedup = false;
+        shape.dedup = shape.dedup && (!col || pw_size_type_may_dedup(col));
         if (k < c->n_keys)
             c->distinct = fmin(rows, c->distinct * shape.columns[k].distinct);
     }

@@ -65,8 +65,12 @@ static void families_are_bounded(void **state)
 
 static struct bt_shape ints(double rows, double distinct)
 {
-    struct bt_shape s = {
-        .block_size = 8192, .fillfactor = 90, .rows = rows, .n_columns = 1, .dedup = true};
+    struct bt_shape s = {.block_size = 8192,
+                         .fillfactor = 90,
+                         .rows = rows,
+                         .n_columns = 1,
+                         .n_keys = 1,
+                         .dedup = true};
     s.columns[0] = (struct bt_column){.width = 4, .align = 4, .distinct = distinct};
     return s;
 }
