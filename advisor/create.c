@@ -10,7 +10,7 @@
 #include "advisor/widths.h"
 
 #define PAYS_TOTAL  0.02    /* an index stays when it saves this share of the workload's cost ... */
-#define PAYS_BUDGET 0.00002 /* ... which is less where a budget says what may be spent ... */
+#define PAYS_BUDGET 0.000002 /* ... which is less where a budget says what may be spent ... */
 #define PAYS_FAMILY 0.20    /* ... or this share of one family's */
 #define WORTH_COST  10.0    /* and that family's statement costs more than two pages' visit */
 
@@ -100,7 +100,7 @@ static void set_up(struct creation *x)
         .arg = &x->w,
         .max_regression = 0.10,
         .min_gain = 1e-6,
-        .seeds = 16,
+        .seeds = (uint32_t)n, /* every start that DTA would try, the best ones first */
     };
     find_groups(x);
 }
