@@ -9,10 +9,10 @@
 #include "advisor/create_priv.h"
 #include "advisor/widths.h"
 
-#define PAYS_TOTAL  0.02    /* an index stays when it saves this share of the workload's cost ... */
+#define PAYS_TOTAL  0.02 /* an index stays when it saves this share of the workload's cost ... */
 #define PAYS_BUDGET 0.000002 /* ... which is less where a budget says what may be spent ... */
-#define PAYS_FAMILY 0.20    /* ... or this share of one family's */
-#define WORTH_COST  10.0    /* and that family's statement costs more than two pages' visit */
+#define PAYS_FAMILY 0.20     /* ... or this share of one family's */
+#define WORTH_COST  10.0     /* and that family's statement costs more than two pages' visit */
 
 static void relevant_to(struct creation *x)
 {

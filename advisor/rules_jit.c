@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "advisor/explain.h"
 #include "advisor/context.h"
+#include "advisor/explain.h"
 #include "advisor/jit_cause.h"
 #include "advisor/needs.h"
 #include "advisor/params.h"
