@@ -184,8 +184,18 @@ static char *vformat(struct arena *mem, const char *fmt, va_list args)
     return pw_mem_str(mem, text);
 }
 
+const char *pw_advice_nothing_text(const struct advice_set *s)
+{
+    if (!s->database || !s->database[0])
+        return "No advice: nothing could be looked at.";
+    return s->partial ? "Nothing to change, as far as could be looked at." : "Nothing to change.";
+}
+
 void pw_advice_refuse(struct advice_set *s, const char *object, const char *fmt, ...)
 {
+    for (size_t k = 0; k < s->n_refused; k++)
+        if (strcmp(s->refused[k].object, object) == 0)
+            return; /* the first reason was reason enough */
     if (s->n_refused >= REFUSED_MAX)
         return;
     s->refused = pw_mem_push(&s->mem, s->refused, &s->n_refused, sizeof(*s->refused));

@@ -21,11 +21,15 @@ enum advice_kind {
     ADVICE_KIND_COUNT
 };
 
+struct advice_set;
 enum advice_confidence { ADVICE_HIGH, ADVICE_MEDIUM, ADVICE_LOW };
 
 const char *pw_advice_kind_text(enum advice_kind k);  /* "create", "drop_unused", ... */
 const char *pw_advice_kind_title(enum advice_kind k); /* for people */
 const char *pw_advice_confidence_text(enum advice_confidence c);
+
+/* "Nothing to change." of a set without advice, or that it is not known. */
+const char *pw_advice_nothing_text(const struct advice_set *s);
 
 /* One fact; value is JSON text (a number, a quoted string, an array). */
 struct advice_fact {

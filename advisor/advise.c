@@ -244,6 +244,10 @@ static void *work(void *arg)
 int pw_advise_main(int argc, char **argv)
 {
     struct command c = {.render = pw_advice_render_text};
+    if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        fputs(usage, stdout);
+        return EXIT_DONE;
+    }
     if (!parse_arguments(&c, argc, argv)) {
         fputs(usage, stderr);
         return EXIT_USAGE;

@@ -1,6 +1,7 @@
 /* See candidates.h. */
 #include "advisor/candidates.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,21 @@ static void describe(struct arena *mem, struct candidate *c)
                                   c->predicate ? " WHERE " : "", c->predicate ? c->predicate : "");
 }
 
+static bool is_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || (unsigned char)c >= 0x80;
+}
+
+/* Does the text name this column, as a word of its own? */
+static bool names_column(const char *text, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *at = strstr(text, name); at; at = strstr(at + 1, name))
+        if ((at == text || !is_word(at[-1])) && !is_word(at[n]))
+            return true;
+    return false;
+}
+
 /* "orders_customer_id_created_at_idx", cut to 63 bytes. */
 static void name_it(struct arena *mem, struct candidate *c)
 {
@@ -59,24 +75,52 @@ static void name_it(struct arena *mem, struct candidate *c)
     c->name = pw_mem_str(mem, out);
 }
 
+/* An expression has about the widths and values of the only column in it (lower(), trim()), but not
+ * of the document that it takes a part of. */
+static struct inv_column guess_of(const struct candidate *c, int key)
+{
+    struct inv_column guess = {.typlen = -1, .typalign = 'i', .avg_width = 16};
+    const char *expr = key < c->n_keys ? c->keys[key].expr : NULL;
+    const struct inv_column *only = NULL;
+    int n = 0;
+    for (size_t k = 0; expr && k < c->table->n_columns; k++)
+        if (names_column(expr, c->table->columns[k].name)) {
+            only = &c->table->columns[k];
+            n++;
+        }
+    if (n != 1 || only->category != 'S' || !only->has_stats)
+        return guess;
+    guess = *only;
+    guess.mcv = guess.mcf = NULL;
+    return guess;
+}
+
+/* Rough: per row, measured on texts (a posting of each of their trigrams) and small documents (an
+ * entry per value). */
+static double gin_bytes(const struct candidate *c, double width)
+{
+    const char *opclass = c->keys[0].opclass;
+    return opclass && strstr(opclass, "trgm") ? (width + 2) * 3.4 : fmax(1, width / 16) * 50;
+}
+
 static void measure(const struct inventory *inv, struct candidate *c)
 {
     double rows = pw_inventory_rows(c->table) * c->predicate_share;
-    struct bt_shape shape = {
-        .block_size = inv->block_size, .fillfactor = 90, .rows = rows, .dedup = c->n_include == 0};
+    struct bt_shape shape = {.block_size = inv->block_size,
+                             .fillfactor = 90,
+                             .rows = rows,
+                             .n_keys = c->n_keys,
+                             .n_sample = c->table->n_widths,
+                             .dedup = c->n_include == 0};
     c->entries = rows;
     c->distinct = 1;
     for (int k = 0; k < c->n_keys + c->n_include; k++) {
         int attnum = k < c->n_keys ? c->keys[k].attnum : c->include[k - c->n_keys];
         const struct inv_column *col = attnum ? pw_inventory_attnum(c->table, attnum) : NULL;
-        struct inv_column guess = {.typlen = -1, .typalign = 'i', .avg_width = 16};
+        struct inv_column guess = guess_of(c, k);
         pw_size_column(&shape.columns[shape.n_columns++], col ? col : &guess, rows,
                        c->predicate != NULL);
-        /* numeric and float8 keys are never deduplicated: equal values may differ in their bytes.
-         */
-        if (col && (col->type_oid == 1700 || col->type_oid == 701 || col->type_oid == 700 ||
-                    col->type_oid == 3802))
-            shape.dedup = false;
+        shape.dedup = shape.dedup && (!col || pw_size_type_may_dedup(col));
         if (k < c->n_keys)
             c->distinct = fmin(rows, c->distinct * shape.columns[k].distinct);
     }
@@ -92,7 +136,7 @@ static void measure(const struct inventory *inv, struct candidate *c)
     } else if (strcmp(c->am, "gin") == 0) {
         const struct inv_column *col =
             c->keys[0].attnum ? pw_inventory_attnum(c->table, c->keys[0].attnum) : NULL;
-        c->bytes = fmax(3 * inv->block_size, rows * (col ? col->avg_width : 32) * 1.2);
+        c->bytes = fmax(3 * inv->block_size, rows * gin_bytes(c, col ? col->avg_width : 32));
         c->pages = ceil(c->bytes / inv->block_size);
     }
 }
@@ -263,10 +307,4 @@ void pw_candidates_find(struct candidates *out, struct arena *mem, const struct 
 char *pw_candidate_hypo_sql(struct arena *mem, const struct candidate *c)
 {
     return pw_mem_printf(mem, "CREATE INDEX ON %s", c->definition);
-}
-
-char *pw_candidate_sql(struct arena *mem, const struct candidate *c, bool concurrently)
-{
-    return pw_mem_printf(mem, "CREATE INDEX %s%s ON %s;", concurrently ? "CONCURRENTLY " : "",
-                         pw_mem_ident(mem, c->name), c->definition);
 }

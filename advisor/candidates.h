@@ -45,9 +45,7 @@ struct candidates {
 
 void pw_candidates_find(struct candidates *out, struct arena *mem, const struct inventory *inv,
                         const struct needs *needs, const struct workload *w, int max_columns);
-/* CREATE INDEX text; CONCURRENTLY or not; ends in ';'. */
-char *pw_candidate_sql(struct arena *mem, const struct candidate *c, bool concurrently);
-/* The same for HypoPG: no name, no CONCURRENTLY. */
+/* CREATE INDEX for HypoPG: no name, no CONCURRENTLY. */
 char *pw_candidate_hypo_sql(struct arena *mem, const struct candidate *c);
 bool pw_candidate_touches(const struct candidate *c, int attnum);
 

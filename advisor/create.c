@@ -7,11 +7,12 @@
 #include <string.h>
 
 #include "advisor/create_priv.h"
+#include "advisor/widths.h"
 
-#define PAYS_TOTAL  0.02    /* an index stays when it saves this share of the workload's cost ... */
-#define PAYS_BUDGET 0.00002 /* ... which is less where a budget says what may be spent ... */
-#define PAYS_FAMILY 0.20    /* ... or this share of one family's */
-#define WORTH_COST  10.0    /* and that family's statement costs more than two pages' visit */
+#define PAYS_TOTAL  0.02 /* an index stays when it saves this share of the workload's cost ... */
+#define PAYS_BUDGET 0.000002 /* ... which is less where a budget says what may be spent ... */
+#define PAYS_FAMILY 0.20     /* ... or this share of one family's */
+#define WORTH_COST  10.0     /* and that family's statement costs more than two pages' visit */
 
 static void relevant_to(struct creation *x)
 {
@@ -99,7 +100,7 @@ static void set_up(struct creation *x)
         .arg = &x->w,
         .max_regression = 0.10,
         .min_gain = 1e-6,
-        .seeds = 16,
+        .seeds = (uint32_t)n, /* every start that DTA would try, the best ones first */
     };
     find_groups(x);
 }
@@ -334,10 +335,22 @@ static void search(struct creation *x)
     publish(x, &results[2], budget);
 }
 
+/* Of the tables that may get an index. */
+static void read_widths(struct creation *x)
+{
+    for (size_t q = 0; q < x->needs.n; q++) {
+        const struct need_statement *st = &x->needs.statements[q];
+        pw_run_progress(x->r, "sizes", q, x->needs.n);
+        for (size_t k = 0; k < st->n_needs; k++)
+            pw_widths_read(&x->r->side, st->needs[k].table);
+    }
+}
+
 void pw_rules_create(struct advice_run *r)
 {
     struct creation x = {.r = r, .pays = r->job->o.budget_bytes ? PAYS_BUDGET : PAYS_TOTAL};
     pw_needs_find(&x.needs, &r->mem, &r->inv, &r->side, r->w);
+    read_widths(&x);
     pw_candidates_find(&x.c, &r->mem, &r->inv, &x.needs, r->w, r->job->o.max_columns);
     if (x.c.overflow)
         pw_advice_note(r->set, "%zu candidate indexes beyond the limit were not looked at",

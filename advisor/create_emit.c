@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "advisor/build_sql.h"
 #include "advisor/create_priv.h"
 
 static const char *why_it_helps(struct creation *x, uint32_t item, size_t helped, double best)
@@ -17,46 +18,6 @@ static const char *why_it_helps(struct creation *x, uint32_t item, size_t helped
                                                : "finds their rows without reading the whole table";
     return pw_mem_printf(mem, "%zu %s of this workload would get up to %.0f %% cheaper: it %s.",
                          helped, helped == 1 ? "family" : "families", 100 * best, how);
-}
-
-static char *partition_sql(struct creation *x, const struct candidate *c)
-{
-    struct arena *mem = &x->r->set->mem;
-    const char *parent = pw_mem_qualified(mem, c->table->schema, c->table->name);
-    const char *rest = c->definition + strlen(parent);
-    const char *index = pw_mem_qualified(mem, c->table->schema, c->name);
-    char *sql = pw_mem_printf(mem, "CREATE INDEX %s ON ONLY %s%s;", pw_mem_ident(mem, c->name),
-                              parent, rest);
-    int n = 0;
-    for (size_t k = 0; k < x->r->inv.n_tables; k++) {
-        const struct inv_table *t = &x->r->inv.tables[k];
-        if (t->parent != c->table->oid)
-            continue;
-        char *name = pw_mem_printf(mem, "%.40s_p%d_idx", t->name, ++n);
-        sql = pw_mem_printf(mem,
-                            "%s\nCREATE INDEX %s%s ON %s%s;\nALTER INDEX %s ATTACH PARTITION %s;",
-                            sql, t->kind == 'p' ? "" : "CONCURRENTLY ", pw_mem_ident(mem, name),
-                            pw_mem_qualified(mem, t->schema, t->name), rest, index,
-                            pw_mem_qualified(mem, t->schema, name));
-    }
-    return sql;
-}
-
-/* The proposed name may be taken, by an index or by earlier advice. */
-static void free_name(struct creation *x, struct candidate *c)
-{
-    for (int suffix = 1; suffix < 100; suffix++) {
-        bool taken = false;
-        for (size_t k = 0; k < x->r->inv.n_indexes && !taken; k++)
-            taken = strcmp(x->r->inv.indexes[k].name, c->name) == 0 &&
-                    strcmp(x->r->inv.indexes[k].schema, c->table->schema) == 0;
-        const char *full = pw_mem_printf(&x->r->mem, "%s.%s", c->table->schema, c->name);
-        for (size_t k = 0; k < x->r->set->n_items && !taken; k++)
-            taken = strcmp(x->r->set->items[k].object, full) == 0;
-        if (!taken)
-            return;
-        c->name = pw_mem_printf(&x->r->mem, "%.54s%d", c->name, suffix);
-    }
 }
 
 static void add_queries(struct creation *x, struct advice *a, uint32_t item,
@@ -105,7 +66,7 @@ void pw_creation_emit(struct creation *x, uint32_t item, const struct index_set 
 {
     struct advice_set *set = x->r->set;
     struct candidate *c = &x->c.items[item];
-    free_name(x, c);
+    c->name = pw_build_name(x->r, c->table->schema, c->name);
     struct index_set without = *s;
     pw_set_remove(&without, item);
     struct advice *a = pw_advice_add(set, ADVICE_CREATE, c->table->full,
@@ -116,10 +77,9 @@ void pw_creation_emit(struct creation *x, uint32_t item, const struct index_set 
             c->keys[k].attnum ? pw_inventory_attnum(c->table, c->keys[k].attnum) : NULL;
         pw_advice_column(set, a, col ? col->name : c->keys[k].expr);
     }
-    a->sql = c->table->kind == 'p' ? partition_sql(x, c) : pw_candidate_sql(&set->mem, c, true);
-    a->undo_sql =
-        pw_mem_printf(&set->mem, "DROP INDEX %s%s;", c->table->kind == 'p' ? "" : "CONCURRENTLY ",
-                      pw_mem_qualified(&set->mem, c->table->schema, c->name));
+    const char *table = pw_mem_qualified(&set->mem, c->table->schema, c->table->name);
+    a->sql = pw_build_sql(x->r, c->table, c->name, c->definition + strlen(table));
+    a->undo_sql = pw_build_undo_sql(x->r, c->table, c->name);
     a->size_bytes = c->bytes;
     a->benefit_pct = base > 0 ? 100 * (pw_creation_total(x, &without) - total) / base : NAN;
     a->confidence = confidence_of(x, item);

@@ -1,6 +1,7 @@
 /* See explain.h. Texts are built on the heap: there are thousands of EXPLAINs in a run. */
 #include "advisor/explain.h"
 
+#include "advisor/context.h"
 #include "planner/quote.h"
 #include "proxy/base/alloc.h"
 #include "proxy/base/buf.h"
@@ -47,22 +48,39 @@ static struct pgresult *explain_prepared(struct side *s, const char *options,
     return submit(s, &b, ok && (!x->n_params || pw_buf_append_str(&b, ")")));
 }
 
+/* In a transaction of its own where the client's role and settings are not ours. */
+static bool enter(struct side *s, const struct workload_sample *x)
+{
+    return !s->in_transaction && pw_context_of(s, x->setup)->differs &&
+           pw_context_enter(s, x->setup);
+}
+
 struct pgresult *pw_explain_sample(struct side *s, const char *options,
                                    const struct workload_sample *x)
 {
-    if (x->types)
-        return explain_prepared(s, options, x, true);
-    char *sql = pw_asprintf("EXPLAIN (%s) %s", options, x->sql);
-    struct pgresult *r = pw_pgsync_query(s->pg, sql, x->n_params, (const char *const *)x->params);
-    pw_free(sql);
+    bool entered = enter(s, x);
+    struct pgresult *r;
+    if (x->types) {
+        r = explain_prepared(s, options, x, true);
+    } else {
+        char *sql = pw_asprintf("EXPLAIN (%s) %s", options, x->sql);
+        r = pw_pgsync_query(s->pg, sql, x->n_params, (const char *const *)x->params);
+        pw_free(sql);
+    }
+    if (entered)
+        pw_context_leave(s);
     return r;
 }
 
 struct pgresult *pw_explain_generic(struct side *s, const char *options,
                                     const struct workload_sample *x)
 {
+    bool entered = enter(s, x);
     pw_side_exec(s, NULL, "SET plan_cache_mode = force_generic_plan");
     struct pgresult *r = explain_prepared(s, options, x, false);
-    pw_side_exec(s, NULL, "SET plan_cache_mode = force_custom_plan");
+    if (entered)
+        pw_context_leave(s); /* which takes the mode back, too */
+    else
+        pw_side_exec(s, NULL, "SET plan_cache_mode = force_custom_plan");
     return r;
 }

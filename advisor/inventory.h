@@ -24,6 +24,7 @@ struct inv_column {
     char typalign;
     double null_frac, n_distinct, avg_width, correlation; /* n_distinct as in pg_stats */
     const char *mcv, *mcf, *histogram; /* array texts or NULL; values: never shown */
+    const uint16_t *widths; /* of some rows' values on disk (widths.h); NULL: not looked at */
 };
 
 struct inv_table {
@@ -36,6 +37,7 @@ struct inv_table {
     bool never_analyzed, never_vacuumed;
     struct inv_column *columns; /* ascending attnum, without dropped ones */
     size_t n_columns;
+    int n_widths; /* rows that its columns' widths are of; 0: none yet */
 };
 
 struct inv_key {

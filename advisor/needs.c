@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "advisor/context.h"
 #include "advisor/needs_walk.h"
 #include "planner/parse.h"
 
@@ -147,7 +148,12 @@ static void find_in(struct need_statement *st, struct arena *mem, const struct i
     if (!pw_parse(sample->sql, &p))
         return;
     cJSON *tree = cJSON_Parse(p.json);
-    struct walker walk = {.mem = mem, .inv = inv, .side = side, .sample = sample, .st = st};
+    struct walker walk = {.mem = mem,
+                          .inv = inv,
+                          .side = side,
+                          .sample = sample,
+                          .context = pw_context_of(side, sample->setup),
+                          .st = st};
     const cJSON *stmt = cJSON_GetArrayItem(pw_ast_get(tree, "stmts"), 0);
     st->n_written = 0;
     st->first = -1;

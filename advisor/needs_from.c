@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "advisor/context.h"
 #include "advisor/needs_walk.h"
 #include "planner/parse.h"
 
@@ -84,8 +85,8 @@ void pw_walk_range_var(struct walker *w, struct scope *s, const cJSON *v)
         out.items = pw_mem(w->mem, out.n * sizeof(*out.items)); /* its own: it may be renamed */
         memcpy(out.items, cte->outputs.items, out.n * sizeof(*out.items));
     } else if (!cte) {
-        t = pw_inventory_find(w->inv, w->side->search_path, w->side->user, *schema ? schema : NULL,
-                              name, &view);
+        t = pw_inventory_find(w->inv, w->context->search_path, w->context->user,
+                              *schema ? schema : NULL, name, &view);
     }
     if (view)
         out = expand_view(w, view);

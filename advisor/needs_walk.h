@@ -53,6 +53,7 @@ struct walker {
     const struct inventory *inv;
     struct side *side;
     const struct workload_sample *sample; /* whose statement this is: its parameters' values */
+    const struct context *context;        /* that its names are resolved with */
     struct need_statement *st;
     int depth, in_or, views; /* views: how deep in views of views */
     bool top;                /* the SELECT that comes next is the statement itself */

@@ -13,9 +13,9 @@
 #include "proxy/base/alloc.h"
 #include "proxy/base/num.h"
 
-#define FAMILIES_MAX   2000
-#define BACKENDS_MAX   2000
-#define SAME_AGE_S     2.0 /* a process whose age differs more is another one with this number */
+#define FAMILIES_MAX 2000
+#define BACKENDS_MAX 2000
+#define SAME_AGE_S   2.0 /* a process whose age differs more is another one with this number */
 
 void pw_server_reading_free(struct server_reading *r)
 {

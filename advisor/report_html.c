@@ -2,15 +2,16 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "advisor/advice.h"
 #include "advisor/advice_build.h"
 #include "advisor/report.h"
 #include "proxy/base/clock.h"
 
-void pw_report_html_text(struct buf *b, const char *text)
+static void html_text_n(struct buf *b, const char *text, size_t n)
 {
-    for (; *text; text++) {
+    for (const char *end = text + n; text < end; text++) {
         switch (*text) {
         case '<':
             pw_buf_append_str(b, "&lt;");
@@ -30,6 +31,11 @@ void pw_report_html_text(struct buf *b, const char *text)
     }
 }
 
+void pw_report_html_text(struct buf *b, const char *text)
+{
+    html_text_n(b, text, strlen(text));
+}
+
 const char pw_report_style[] =
     "<style>body{font:15px/1.45 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 "
     "1rem;"
@@ -37,7 +43,11 @@ const char pw_report_style[] =
     "article{border:1px solid #ccd5df;border-radius:6px;padding:.7rem 1rem;margin:1rem 0}"
     "pre{background:#f3f6f9;padding:.6rem;overflow-x:auto;border-radius:4px}"
     "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2rem .5rem;"
-    "border-bottom:1px solid #e5eaf0;vertical-align:top}td.n{text-align:right;white-space:nowrap}"
+    "border-bottom:1px solid "
+    "#e5eaf0;vertical-align:top}td.n,th.n{text-align:right;white-space:nowrap}"
+    ".q td:last-child{width:60%}.q code,td code{overflow-wrap:anywhere}"
+    "@media(max-width:45rem){table{display:block;overflow-x:auto}.q "
+    "td:last-child{min-width:16rem}}"
     ".id{color:#667}.tag{background:#e5eef8;border-radius:4px;padding:0 .4rem;margin-left:.4rem}"
     "code{font-size:.9em}@media(prefers-color-scheme:dark){body{background:#14181d;color:#dde3ea}"
     "pre{background:#1d232b}article,h2{border-color:#38424e}.tag{background:#28394d}}</style>";
@@ -66,9 +76,9 @@ static void queries(struct buf *b, const struct advice *a)
     double most = 0;
     for (size_t k = 0; k < a->n_queries; k++) /* fmax ignores NAN */
         most = fmax(most, fmax(a->queries[k].cost_before, a->queries[k].cost_after));
-    pw_buf_append_str(b,
-                      "<table><tr><th>family</th><th>calls</th><th>cost before</th><th>after</th>"
-                      "<th></th><th>statement</th></tr>");
+    pw_buf_append_str(
+        b, "<table class=q><tr><th>family</th><th class=n>calls</th><th class=n>cost before</th>"
+           "<th class=n>after</th><th></th><th>statement</th></tr>");
     for (size_t k = 0; k < a->n_queries; k++) {
         const struct advice_query *q = &a->queries[k];
         pw_buf_printf(b, "<tr><td><code>%016" PRIx64 "</code></td><td class=n>%.0f</td>", q->family,
@@ -103,9 +113,11 @@ static void article(struct buf *b, const struct advice *a)
     pw_report_html_text(b, a->reason);
     pw_buf_append_str(b, "</p><pre>");
     pw_report_html_text(b, a->sql);
-    if (a->undo_sql[0]) {
-        pw_buf_append_str(b, "\n-- undo: ");
-        pw_report_html_text(b, a->undo_sql);
+    for (const char *undo = a->undo_sql; *undo;) { /* each line a comment: it may be copied */
+        size_t n = strcspn(undo, "\n");
+        pw_buf_printf(b, "\n-- %s", undo == a->undo_sql ? "undo: " : "");
+        html_text_n(b, undo, n);
+        undo += n + (undo[n] == '\n');
     }
     pw_buf_append_str(b, "</pre>");
     if (a->n_queries)
@@ -157,7 +169,7 @@ void pw_report_html_advice(const struct advice_set *s, struct buf *b)
                 article(b, &s->items[k]);
     }
     if (!s->n_items)
-        pw_buf_append_str(b, "<p>Nothing to change.</p>");
+        pw_buf_printf(b, "<p>%s</p>", pw_advice_nothing_text(s));
     if (s->n_refused)
         pw_buf_append_str(b, "<h2>Considered and refused</h2><table>");
     for (size_t k = 0; k < s->n_refused; k++) {

@@ -222,7 +222,7 @@ static void text_advice(struct buf *b, const struct profile *p)
                               s->items[i].object[0] ? s->items[i].object : s->items[i].table,
                               s->items[i].reason);
         if (!s->n_items)
-            pw_buf_append_str(b, "Nothing to change.\n");
+            pw_buf_printf(b, "%s\n", pw_advice_nothing_text(s));
         for (size_t i = 0; i < s->n_notes; i++)
             pw_buf_printf(b, "  note: %s\n", s->notes[i]);
     }

@@ -100,7 +100,7 @@ bool pw_advice_render_text(const struct advice_set *s, struct buf *b)
                 pw_advice_render_one(s, &s->items[k], b);
     }
     if (!s->n_items)
-        pw_buf_append_str(b, "\nNothing to change.\n");
+        pw_buf_printf(b, "\n%s\n", pw_advice_nothing_text(s));
     if (s->n_refused)
         pw_buf_append_str(b, "\nConsidered and refused\n\n");
     for (size_t k = 0; k < s->n_refused; k++)

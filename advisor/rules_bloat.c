@@ -12,9 +12,11 @@
 #include "advisor/btsize.h"
 #include "advisor/rules.h"
 #include "advisor/size.h"
+#include "advisor/widths.h"
 
 #define MEASURE_MAX   (1024.0 * 1024 * 1024) /* bytes of one index read by pgstatindex */
 #define MEASURE_TOTAL (4 * MEASURE_MAX)      /* bytes read in one run */
+#define LOOK_PCT      5.0                    /* worth a look at the widths of its values */
 #define SUSPECT_PCT   15.0                   /* worth measuring */
 #define FLOOR_PCT     40.0 /* certain without measuring: fuller than that, splits explain it */
 #define ESTIMATE_PCT  50.0
@@ -33,6 +35,8 @@ bool pw_index_fresh_size(const struct inventory *inv, const struct inv_index *x,
     struct bt_shape shape = {.block_size = inv->block_size,
                              .fillfactor = x->fillfactor,
                              .rows = x->tuples,
+                             .n_keys = x->n_keys,
+                             .n_sample = x->table->n_widths,
                              .dedup = pw_size_may_dedup(x)};
     if (x->n_atts > PW_BT_COLUMNS) {
         *why_not = "too many columns";
@@ -211,6 +215,10 @@ static void judge(struct advice_run *r, struct inv_index *x, double *budget, dou
 {
     struct bloat b = {0};
     estimate(r, x, &b);
+    if (b.estimate_pct >= LOOK_PCT) {
+        pw_widths_read(&r->side, x->table);
+        estimate(r, x, &b);
+    }
     bool suspect = b.caveat || b.estimate_pct >= SUSPECT_PCT || b.floor_pct >= SUSPECT_PCT;
     if (!suspect)
         return;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "advisor/context.h"
 #include "advisor/explain.h"
 #include "advisor/jit_cause.h"
 #include "advisor/needs.h"
@@ -117,7 +118,7 @@ static bool run_once(struct advice_run *r, const struct workload_sample *s, bool
 {
     const char *options =
         timing ? "ANALYZE, TIMING ON, FORMAT JSON" : "ANALYZE, TIMING OFF, FORMAT JSON";
-    if (!pw_side_exec(&r->side, NULL, "BEGIN READ ONLY"))
+    if (!pw_context_enter(&r->side, s->setup))
         return false;
     struct pgresult *res = pw_explain_sample(&r->side, options, s);
     bool ok = pw_pgresult_ok(res) && pw_pgresult_rows(res) > 0;
@@ -136,7 +137,7 @@ static bool run_once(struct advice_run *r, const struct workload_sample *s, bool
         cJSON_Delete(tree);
     }
     pw_pgresult_free(res);
-    pw_side_exec(&r->side, NULL, "ROLLBACK");
+    pw_context_leave(&r->side);
     return ok;
 }
 

@@ -1,12 +1,9 @@
-/* Unused indexes, with every gate between "unused" and "may be dropped"; and foreign keys that lack
- * an index. */
+/* Unused indexes, with every gate between "unused" and "may be dropped". */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "advisor/rules.h"
-
-#define FK_MIN_ROWS 1000
 
 bool pw_index_serves_fk(const struct inv_index *x, const struct inv_fk *f)
 {
@@ -133,101 +130,4 @@ void pw_rules_unused(struct advice_run *r)
     for (size_t k = 0; k < r->inv.n_indexes; k++)
         if (r->inv.indexes[k].valid && !r->index_dropped[k])
             judge_unused(r, &r->inv.indexes[k], standbys);
-}
-
-/* An index this very set advises to create. */
-static bool fk_will_have_index(const struct advice_run *r, const struct inv_fk *f)
-{
-    for (size_t k = 0; k < r->n_created; k++) {
-        const struct created_index *n = &r->created[k];
-        bool serves = n->table == f->child && n->n_keys >= f->n_cols;
-        for (int i = 0; serves && i < f->n_cols; i++) {
-            bool found = false;
-            for (int c = 0; c < f->n_cols; c++)
-                found = found || n->attnums[i] == f->child_cols[c];
-            serves = found;
-        }
-        if (serves)
-            return true;
-    }
-    return false;
-}
-
-static bool fk_has_index(const struct advice_run *r, const struct inv_fk *f)
-{
-    for (size_t k = 0; k < r->inv.n_indexes; k++)
-        if (!r->index_dropped[k] && pw_index_serves_fk(&r->inv.indexes[k], f))
-            return true;
-    return false;
-}
-
-static char *fk_column_list(struct advice_run *r, const struct inv_fk *f, struct advice *v)
-{
-    struct arena *mem = &r->set->mem;
-    char *list = pw_mem_str(mem, "");
-    for (int k = 0; k < f->n_cols; k++) {
-        const struct inv_column *c = pw_inventory_attnum(f->child, f->child_cols[k]);
-        const char *name = c ? c->name : "?";
-        list = pw_mem_printf(mem, "%s%s%s", list, k ? ", " : "", pw_mem_ident(mem, name));
-        pw_advice_column(r->set, v, name);
-    }
-    return list;
-}
-
-static void advise_fk(struct advice_run *r, const struct inv_fk *f, bool active)
-{
-    struct advice_set *s = r->set;
-    struct inv_column *first = pw_inventory_attnum(f->child, f->child_cols[0]);
-    char *name =
-        pw_mem_printf(&s->mem, "%.40s_%.16s_fk_idx", f->child->name, first ? first->name : "fk");
-    struct advice *v = pw_advice_add(s, ADVICE_FK_INDEX, f->child->full,
-                                     pw_mem_printf(&s->mem, "%s.%s", f->child->schema, name));
-    char *list = fk_column_list(r, f, v);
-    pw_advice_identify(s, v, list);
-    v->sql =
-        f->child->kind == 'p'
-            ? pw_mem_printf(&s->mem, "CREATE INDEX %s ON %s (%s);", pw_mem_ident(&s->mem, name),
-                            pw_mem_qualified(&s->mem, f->child->schema, f->child->name), list)
-            : pw_mem_printf(&s->mem, "CREATE INDEX CONCURRENTLY %s ON %s (%s);",
-                            pw_mem_ident(&s->mem, name),
-                            pw_mem_qualified(&s->mem, f->child->schema, f->child->name), list);
-    v->undo_sql =
-        pw_mem_printf(&s->mem, "DROP INDEX %s%s;", f->child->kind == 'p' ? "" : "CONCURRENTLY ",
-                      pw_mem_qualified(&s->mem, f->child->schema, name));
-    v->confidence = active ? ADVICE_HIGH : ADVICE_MEDIUM;
-    v->reason = pw_mem_printf(
-        &s->mem,
-        "Each DELETE or key UPDATE of a row in %s reads all of %s (%.0f rows) to check foreign key "
-        "%s, because no valid full index begins with its columns.",
-        f->parent->full, f->child->full, f->child->rows, f->name);
-    pw_advice_fact_text(s, v, "constraint", f->name);
-    pw_advice_fact_text(s, v, "references", f->parent->full);
-    pw_advice_fact_num(s, v, "rows", f->child->rows);
-    pw_advice_fact_num(s, v, "parent_deletes_seen", f->parent->n_del);
-    pw_advice_fact_num(s, v, "parent_updates_seen", f->parent->n_upd);
-    double scan = f->child->pages * r->inv.seq_page_cost +
-                  f->child->rows * (r->inv.cpu_tuple_cost + r->inv.cpu_operator_cost * f->n_cols);
-    pw_advice_fact_num(s, v, "check_cost_now", scan);
-}
-
-void pw_rules_fk(struct advice_run *r)
-{
-    for (size_t k = 0; k < r->inv.n_fks; k++) {
-        const struct inv_fk *f = &r->inv.fks[k];
-        if (fk_has_index(r, f) || fk_will_have_index(r, f))
-            continue;
-        bool active = f->parent->n_del > 0;
-        double rows = pw_inventory_rows(f->child);
-        if (rows < FK_MIN_ROWS)
-            pw_advice_refuse(r->set, f->name,
-                             "foreign key without an index, but %s has only %.0f rows",
-                             f->child->full, rows);
-        else if (!active && f->parent->rows < 100 && f->parent->n_live < 100)
-            pw_advice_refuse(r->set, f->name,
-                             "foreign key without an index, but %s is a small table of which no "
-                             "row was ever deleted",
-                             f->parent->full);
-        else
-            advise_fk(r, f, active);
-    }
 }

@@ -11,7 +11,8 @@
 
 #define POLISHED   32
 #define GROUPS_FEW 64
-#define WORK_MAX   25000000 /* a few seconds with a cheap oracle */
+#define SEEDS_FULL 32       /* starts that both greedies complete, also with groups */
+#define WORK_MAX   60000000 /* a few seconds with a cheap oracle */
 
 static void search_init(struct select_search *s, const struct select_problem *p)
 {
@@ -56,14 +57,15 @@ static int by_score(const void *a, const void *b)
     return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* The best single starts that fit: `n` by benefit, or by benefit per byte. */
+/* The best single starts that fit: `n` by benefit, or by benefit per byte. By benefit also those
+ * that are of no use alone. */
 static uint32_t rank_seeds(const struct select_search *s, bool per_byte, uint32_t n, uint32_t *out)
 {
     const struct select_problem *p = s->p;
     struct ranked *r = pw_alloc((p->n_items + 1) * sizeof(*r));
     uint32_t count = 0;
     for (uint32_t id = 0; id < p->n_items; id++)
-        if (s->gain[id] > 0 && p->size[id] <= s->budget)
+        if ((s->gain[id] > 0 || !per_byte) && isfinite(s->gain[id]) && p->size[id] <= s->budget)
             r[count++] = (struct ranked){s->gain[id] / (per_byte ? p->size[id] + 1 : 1), id};
     qsort(r, count, sizeof(*r), by_score);
     if (count > n)
@@ -107,22 +109,38 @@ static void complete(struct select_search *s, const struct select_state *start, 
     podium_offer(s, d, tmp);
 }
 
+static bool start_with(struct select_search *s, struct select_state *start, uint32_t id)
+{
+    struct select_state empty;
+    pw_state_init(s, &empty);
+    pw_state_copy(s, start, &empty);
+    pw_state_free(&empty);
+    if (!isfinite(pw_state_try_add(s, start, id)))
+        return false;
+    pw_state_add(s, start, id);
+    return true;
+}
+
+/* All of them as DTA does, since a far better set may begin with an index that is nothing much by
+ * itself; the best ones also by the other rules. A group can lead astray as well as help. */
 static void seeded_starts(struct select_search *s, struct podium *d, struct select_state *start,
                           struct select_state *tmp)
 {
     uint32_t *seeds = pw_alloc((s->p->seeds + 1) * sizeof(*seeds));
-    for (int per_byte = 0; per_byte < 2; per_byte++) {
-        uint32_t n = rank_seeds(s, per_byte, per_byte ? s->p->seeds / 2 : s->p->seeds, seeds);
-        for (uint32_t k = 0; k < n && s->work < s->work_max / 2; k++) {
-            struct select_state empty;
-            pw_state_init(s, &empty);
-            pw_state_copy(s, start, &empty);
-            pw_state_free(&empty);
-            if (!isfinite(pw_state_try_add(s, start, seeds[k])))
+    bool groups = s->groups;
+    for (int per_byte = 1; per_byte >= 0; per_byte--) {
+        uint32_t few = s->p->seeds < SEEDS_FULL ? s->p->seeds : SEEDS_FULL;
+        uint32_t n = rank_seeds(s, per_byte, per_byte ? few / 2 : s->p->seeds, seeds);
+        for (uint32_t k = 0; k < n && s->work < s->work_max / 3 * 2; k++) {
+            if (!start_with(s, start, seeds[k]))
                 continue;
-            pw_state_add(s, start, seeds[k]);
+            s->groups = false;
             complete(s, start, d, tmp, GREEDY_ABSOLUTE);
-            complete(s, start, d, tmp, GREEDY_RATIO);
+            s->groups = groups;
+            if (k < few && groups)
+                complete(s, start, d, tmp, GREEDY_ABSOLUTE);
+            if (k < few)
+                complete(s, start, d, tmp, GREEDY_RATIO);
         }
     }
     pw_free(seeds);

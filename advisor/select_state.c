@@ -58,15 +58,21 @@ void pw_state_copy(const struct select_search *s, struct select_state *to,
     memcpy(to->cost, from->cost, s->p->n_queries * sizeof(double));
 }
 
+/* s->trial is the set with the item, where costs are asked of whole sets. */
+static void try_with(struct select_search *s, const struct select_state *st, uint32_t id)
+{
+    if (s->p->cost_add)
+        return;
+    s->trial = st->set;
+    pw_set_add(&s->trial, id);
+}
+
 static double cost_with(struct select_search *s, const struct select_state *st, uint32_t query,
                         uint32_t id)
 {
     const struct select_problem *p = s->p;
-    if (p->cost_add)
-        return p->cost_add(p->arg, query, &st->set, id, st->cost[query]);
-    s->trial = st->set;
-    pw_set_add(&s->trial, id);
-    return p->cost(p->arg, query, &s->trial);
+    return p->cost_add ? p->cost_add(p->arg, query, &st->set, id, st->cost[query])
+                       : p->cost(p->arg, query, &s->trial);
 }
 
 double pw_state_try_add(struct select_search *s, const struct select_state *st, uint32_t id)
@@ -77,6 +83,7 @@ double pw_state_try_add(struct select_search *s, const struct select_state *st, 
         return INFINITY;
     double total = st->total;
     s->work += p->n_relevant[id];
+    try_with(s, st, id);
     for (uint32_t k = 0; k < p->n_relevant[id]; k++) {
         uint32_t q = p->relevant[id][k];
         double cost = cost_with(s, st, q, id);
@@ -101,6 +108,7 @@ static void retotal(struct select_search *s, struct select_state *st)
 void pw_state_add(struct select_search *s, struct select_state *st, uint32_t id)
 {
     const struct select_problem *p = s->p;
+    try_with(s, st, id);
     for (uint32_t k = 0; k < p->n_relevant[id]; k++) {
         uint32_t q = p->relevant[id][k];
         st->cost[q] = cost_with(s, st, q, id);

@@ -83,12 +83,8 @@ bool pw_side_has_extension(struct side *s, const char *name)
 }
 
 /* Our connection starts with a clean search_path; statements of clients are planned with theirs. */
-static const char role_path_sql[] =
-    "SELECT substr(c, strpos(c, '=') + 1) FROM pg_db_role_setting s, unnest(s.setconfig) c"
-    " WHERE c LIKE 'search_path=%'"
-    " AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))"
-    " AND s.setrole IN (0, (SELECT oid FROM pg_roles WHERE rolname = session_user))"
-    " ORDER BY s.setrole = 0, s.setdatabase = 0 LIMIT 1";
+static const char path_sql[] = "BEGIN READ ONLY; SET LOCAL search_path TO DEFAULT; "
+                               "SELECT pg_catalog.current_setting('search_path')";
 
 static const char who_sql[] = "SELECT current_database(), session_user, pg_is_in_recovery(),"
                               " (SELECT rolsuper FROM pg_roles WHERE rolname = session_user)";
@@ -117,7 +113,8 @@ bool pw_side_open(struct side *s, struct arena *mem, const char *conninfo, char 
         s->superuser = pw_cell_bool(r, 0, 3);
         pw_pgresult_free(r);
     }
-    s->search_path = pw_side_value(s, "search_path", role_path_sql);
+    s->search_path = pw_side_value(s, "search_path", path_sql);
+    pw_side_exec(s, NULL, "ROLLBACK");
     if (!s->search_path)
         s->search_path = "\"$user\", public";
     return true;

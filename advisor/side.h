@@ -13,12 +13,17 @@
 #include "advisor/mem.h"
 #include "proxy/net/pgconn.h"
 
+struct side_context;
+
 struct side {
     struct pgsync *pg; /* OWN */
     struct arena *mem; /* BORROW: notes live here */
     int version;       /* 150018 */
     bool lost;         /* the connection broke */
     bool superuser, in_recovery;
+    bool in_transaction;           /* one of context.h's */
+    struct side_context *contexts; /* that were asked about: context.c's */
+    size_t n_contexts;
     const char *database, *user, *search_path;
     uint64_t explains; /* plain EXPLAINs sent: they move idx_scan */
     const char **notes;

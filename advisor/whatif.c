@@ -268,6 +268,28 @@ static void narrow(struct whatif *w, uint32_t query)
     c->n_by_query[query] = n;
 }
 
+/* What the usual ones mean; the server's own text may hold values. */
+static const char *state_text(const char *sqlstate)
+{
+    static const struct {
+        const char *state, *text;
+    } known[] = {
+        {"22P02", ": a value does not fit its type"},
+        {"3F000", ": no such schema"},
+        {"42501", ": this role may not read one of its tables"},
+        {"42703", ": no such column"},
+        {"42883", ": no such function or operator"},
+        {"42P01", ": no such table in this role's search_path"},
+        {"42P18", ": the type of a parameter is not known"},
+        {"55P03", ": one of its tables is locked"},
+        {"57014", ": planning took too long"},
+    };
+    for (size_t k = 0; k < PW_COUNT_OF(known); k++)
+        if (strcmp(known[k].state, sqlstate) == 0)
+            return known[k].text;
+    return "";
+}
+
 static void plan_as_is(struct whatif *w, uint32_t query)
 {
     struct advice_run *r = w->run;
@@ -290,7 +312,8 @@ static void plan_as_is(struct whatif *w, uint32_t query)
         free(json);
     }
     if (!ok) {
-        char *why = pw_mem_printf(&r->mem, "the server could not plan it (SQLSTATE %s)", sqlstate);
+        char *why = pw_mem_printf(&r->mem, "the server could not plan it (SQLSTATE %s%s)", sqlstate,
+                                  state_text(sqlstate));
         pw_workload_skip(r->w, f->line, f->id, why);
         return;
     }

@@ -22,6 +22,7 @@ static void sample_free(struct workload_sample *s)
 {
     PW_FREE(s->sql);
     PW_FREE(s->types);
+    PW_FREE(s->setup);
     for (int k = 0; k < s->n_params; k++)
         pw_free(s->params[k]);
     PW_FREE(s->params);
@@ -81,7 +82,7 @@ void pw_workload_add_sample(struct workload_family *f, struct slice sql, int n_p
         return;
     struct workload_sample *s = &f->samples[f->n_samples++];
     s->sql = pw_strndup(sql.ptr, sql.len);
-    s->types = NULL;
+    s->types = s->setup = NULL;
     s->n_params = n_params;
     s->params = n_params ? pw_alloc((size_t)n_params * sizeof(*s->params)) : NULL;
     for (int k = 0; k < n_params; k++)
@@ -89,7 +90,7 @@ void pw_workload_add_sample(struct workload_family *f, struct slice sql, int n_p
 }
 
 void pw_workload_add_bound(struct workload_family *f, struct slice sql, const char *types,
-                           const char *values)
+                           const char *values, const char *setup)
 {
     size_t before = f->n_samples;
     char *params[PARAMS_MAX] = {NULL};
@@ -99,6 +100,8 @@ void pw_workload_add_bound(struct workload_family *f, struct slice sql, const ch
     pw_workload_add_sample(f, sql, n, (const char *const *)params);
     if (n && f->n_samples > before)
         f->samples[before].types = pw_strdup(types);
+    if (setup && f->n_samples > before)
+        f->samples[before].setup = pw_strdup(setup);
     while (n > 0)
         pw_free(params[--n]);
 }

@@ -27,6 +27,7 @@ struct workload_sample {
     char *types;   /* OWN: "int4, unknown", as the client declared them; NULL: the server infers */
     char **params; /* OWN, OWN */
     int n_params;
+    char *setup; /* OWN: the client's role and settings, as planner/sample.h has them; NULL: ours */
 };
 
 struct workload_family {
@@ -68,10 +69,10 @@ struct workload_family *pw_workload_add(struct workload *w, uint64_t id, const c
 /* Copies. Beyond PW_WORKLOAD_SAMPLES or PW_WORKLOAD_MAX_SQL it is ignored. */
 void pw_workload_add_sample(struct workload_family *f, struct slice sql, int n_params,
                             const char *const *params);
-/* A statement that came by the extended protocol, with the lists of planner/sample.h (both NULL:
- * its values are not known). Copies; the same limits. */
+/* A statement that came by the proxy, with the lists of planner/sample.h (both NULL: its values are
+ * not known, or in the text) and the setup. Copies; the same limits. */
 void pw_workload_add_bound(struct workload_family *f, struct slice sql, const char *types,
-                           const char *values);
+                           const char *values, const char *setup);
 void pw_workload_skip(struct workload *w, uint32_t line, uint64_t family, const char *reason);
 
 /* These parse SQL: call them on a thread with a large stack (the advisor's). */

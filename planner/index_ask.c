@@ -19,14 +19,14 @@ enum {
     CONNECT_TIMEOUT_US = 5000000,
     QUERY_TIMEOUT_US = 2000000,
     PARAMS_MAX = 100,
-    EXPLAIN_SQL_MAX = 64 * 1024
+    EXPLAIN_SQL_MAX = 64 * 1024,
+    BEGIN_SQL_MAX = 16 * 1024
 };
 
 static const char begin_sql[] =
     "ROLLBACK; DEALLOCATE ALL; BEGIN READ ONLY; SET LOCAL statement_timeout = '250ms'; "
     "SET LOCAL lock_timeout = '50ms'; SET LOCAL idle_in_transaction_session_timeout = '5s'; "
-    "SET LOCAL jit = off; SET LOCAL standard_conforming_strings = on; "
-    "SET LOCAL search_path TO DEFAULT; ";
+    "SET LOCAL jit = off; SET LOCAL standard_conforming_strings = on; ";
 
 /* What no plan shows. $1 schema, $2 table, $3 operation, $4 and $5: columns that are written (none:
  * all). A row that changes an indexed column gets a new entry, and a check, in every index. */
@@ -308,8 +308,11 @@ void pw_index_ask(struct index_log *log, struct log_database *db, struct log_fam
     const char *mode = !question->values       ? "force_generic_plan"
                        : question->is_prepared ? "auto"
                                                : "force_custom_plan";
-    char *sql = pw_asprintf("%sSET LOCAL plan_cache_mode = %s; %s", begin_sql, mode,
-                            question->setup ? question->setup : "");
-    ask(log, sql, on_begun);
-    pw_free(sql);
+    struct buf sql;
+    pw_buf_init(&sql, BEGIN_SQL_MAX);
+    pw_buf_printf(&sql, "%sSET LOCAL plan_cache_mode = %s; ", begin_sql, mode);
+    pw_sample_begin(&sql, question->setup);
+    pw_buf_append_u8(&sql, 0);
+    ask(log, sql.data, on_begun);
+    pw_buf_free(&sql);
 }

@@ -10,6 +10,30 @@
 
 enum { ONE_VALUE_MAX = 2000 };
 
+/* Settings that plans depend on. */
+static const char *const setting_begins[] = {"enable_", "cpu_", "geqo", "parallel_",
+                                             "max_parallel_"};
+static const char *const setting_names[] = {
+    "search_path",
+    "work_mem",
+    "hash_mem_multiplier",
+    "random_page_cost",
+    "seq_page_cost",
+    "effective_cache_size",
+    "effective_io_concurrency",
+    "from_collapse_limit",
+    "join_collapse_limit",
+    "constraint_exclusion",
+    "cursor_tuple_fraction",
+    "timezone",
+    "datestyle",
+    "intervalstyle",
+    "plan_cache_mode",
+    "default_text_search_config",
+    "row_security",
+    "force_parallel_mode",
+};
+
 /* A value as PostgreSQL's text format has it, with a NUL. */
 static bool as_text(struct buf *out, uint32_t type, bool is_binary, struct slice v)
 {
@@ -138,45 +162,73 @@ char *pw_sample_resolve(const char *values, const char *types)
     return text;
 }
 
+static bool counts_for_plans(const char *name)
+{
+    bool counts = false;
+    for (size_t i = 0; i < PW_COUNT_OF(setting_begins); i++)
+        counts = counts || strncmp(name, setting_begins[i], strlen(setting_begins[i])) == 0;
+    for (size_t i = 0; i < PW_COUNT_OF(setting_names); i++)
+        counts = counts || strcmp(name, setting_names[i]) == 0;
+    return counts;
+}
+
 bool pw_sample_setting(struct buf *setup, const char *name, const char *value)
 {
-    static const char *const begins[] = {"enable_", "cpu_", "geqo", "parallel_", "max_parallel_"};
-    static const char *const names[] = {
-        "search_path",
-        "work_mem",
-        "hash_mem_multiplier",
-        "random_page_cost",
-        "seq_page_cost",
-        "effective_cache_size",
-        "effective_io_concurrency",
-        "from_collapse_limit",
-        "join_collapse_limit",
-        "constraint_exclusion",
-        "cursor_tuple_fraction",
-        "timezone",
-        "datestyle",
-        "intervalstyle",
-        "plan_cache_mode",
-        "default_text_search_config",
-        "row_security",
-        "force_parallel_mode",
-    };
-    bool counts = false;
-    for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++)
-        counts = counts || strncmp(name, begins[i], strlen(begins[i])) == 0;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        counts = counts || strcmp(name, names[i]) == 0;
-    return !counts || (pw_buf_append_str(setup, "SELECT pg_catalog.set_config(") &&
-                       pw_quote_literal(setup, name) && pw_buf_append_str(setup, ", ") &&
-                       pw_quote_literal(setup, value) && pw_buf_append_str(setup, ", true); "));
+    return !counts_for_plans(name) ||
+           (pw_buf_append_str(setup, "SELECT pg_catalog.set_config(") &&
+            pw_quote_literal(setup, name) && pw_buf_append_str(setup, ", ") &&
+            pw_quote_literal(setup, value) && pw_buf_append_str(setup, ", true); "));
 }
 
 /* Only when we may: what is planned has no code of users in it, so our own role is as good. */
+static const char role_sql[] = "SELECT pg_catalog.set_config('role', rolname, true) FROM "
+                               "pg_catalog.pg_roles WHERE rolname = ";
+
 bool pw_sample_role(struct buf *setup, const char *role)
 {
-    return pw_buf_append_str(setup, "SELECT pg_catalog.set_config('role', rolname, true) FROM "
-                                    "pg_catalog.pg_roles WHERE rolname = ") &&
-           pw_quote_literal(setup, role) &&
+    return pw_buf_append_str(setup, role_sql) && pw_quote_literal(setup, role) &&
            pw_buf_append_str(setup, " AND rolname <> current_user AND "
                                     "pg_catalog.pg_has_role(session_user, oid, 'MEMBER'); ");
+}
+
+char *pw_sample_role_of(const char *setup)
+{
+    char *role = NULL;
+    const char *at = setup ? setup : "";
+    if (strncmp(at, role_sql, strlen(role_sql)) == 0) {
+        at += strlen(role_sql);
+        pw_sample_next(&at, &role);
+    }
+    return role;
+}
+
+/* The settings that a login starts with and SET ROLE leaves alone, the most specific one last:
+ * those of the database, of the role, of the role in this database. */
+static bool put_login(struct buf *sql, const char *user)
+{
+    bool ok = pw_buf_append_str(
+        sql, "SELECT pg_catalog.set_config(n, v, true) FROM (SELECT pg_catalog.lower("
+             "pg_catalog.split_part(c, '=', 1)) AS n, pg_catalog.substr(c, pg_catalog.strpos(c, "
+             "'=') + 1) AS v FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(setconfig) c "
+             "WHERE setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = ");
+    ok = ok && pw_quote_literal(sql, user) &&
+         pw_buf_append_str(sql, ")) AND setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database "
+                                "WHERE datname = pg_catalog.current_database())) "
+                                "ORDER BY setrole <> 0, setdatabase <> 0 OFFSET 0) x WHERE n IN (");
+    for (size_t i = 0; ok && i < PW_COUNT_OF(setting_names); i++)
+        ok = pw_buf_append_str(sql, i ? ", " : "") && pw_quote_literal(sql, setting_names[i]);
+    ok = ok && pw_buf_append_str(sql, ")");
+    for (size_t i = 0; ok && i < PW_COUNT_OF(setting_begins); i++)
+        ok = pw_buf_append_str(sql, " OR pg_catalog.starts_with(n, ") &&
+             pw_quote_literal(sql, setting_begins[i]) && pw_buf_append_str(sql, ")");
+    return ok && pw_buf_append_str(sql, "; ");
+}
+
+bool pw_sample_begin(struct buf *sql, const char *setup)
+{
+    char *user = pw_sample_role_of(setup);
+    bool ok = pw_buf_append_str(sql, "SET LOCAL search_path TO DEFAULT; ") &&
+              (!user || put_login(sql, user)) && pw_buf_append_str(sql, setup ? setup : "");
+    pw_free(user);
+    return ok;
 }

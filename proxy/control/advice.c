@@ -120,6 +120,20 @@ static void on_advice(void *arg, bool ok, const char *error, struct advice_set *
 
 /* ---- the workload ---- */
 
+/* With the client's own values where they are known, its role and its settings; each text once. */
+static void add_text(struct workload_family *to, struct family_text *const *texts, int which)
+{
+    const struct family_text *t = texts[which];
+    for (int i = 0; i < which; i++)
+        if (pw_family_text_equal(t, texts[i]))
+            return;
+    if (!t || !pw_index_is_one_statement(t->sql))
+        return;
+    bool has_values = t->values && pw_sample_is_resolved(t->values);
+    pw_workload_add_bound(to, pw_slice_str(t->sql), has_values ? t->types : NULL,
+                          has_values ? t->values : NULL, t->setup);
+}
+
 static void add_family(struct workload *w, const struct family_stats *f, uint64_t *first_us)
 {
     if (f->plan->cls != PLAN_READ && f->plan->cls != PLAN_WRITE)
@@ -127,11 +141,8 @@ static void add_family(struct workload *w, const struct family_stats *f, uint64_
     struct workload_family *to =
         pw_workload_add(w, f->family, f->plan->family_text, (double)f->calls,
                         (double)f->server_us / 1e3, (double)f->rows);
-    const struct family_text *sample = f->texts[FAMILY_LATEST];
-    bool has_values = sample && sample->values && pw_sample_is_resolved(sample->values);
-    if (to && sample && pw_index_is_one_statement(sample->sql))
-        pw_workload_add_bound(to, pw_slice_str(sample->sql), has_values ? sample->types : NULL,
-                              has_values ? sample->values : NULL);
+    for (int i = 0; to && i < FAMILY_TEXTS; i++)
+        add_text(to, f->texts, i);
     if (!*first_us || f->first_us < *first_us)
         *first_us = f->first_us;
 }

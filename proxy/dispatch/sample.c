@@ -1,6 +1,8 @@
 /* Keeps, now and then, what it takes to EXPLAIN a family's statement with its client's own values, role and settings. */
 #include "planner/sample.h"
 
+#include <string.h>
+
 #include "planner/families.h"
 #include "planner/planner.h"
 #include "proxy/dispatch/dispatch_priv.h"
@@ -78,7 +80,10 @@ void pw_sample_offer(struct dispatch *d, const struct ticket *t, uint64_t now_us
         offer.sql = pw_slice(op->stmt->body, op->stmt->text_len);
     else if (t->is_simple && t->n_ops == 1 && t->msgs.len > FRAME_HEADER + 1)
         offer.sql = pw_slice(t->msgs.data + FRAME_HEADER, t->msgs.len - FRAME_HEADER - 1);
+    const char *role = t->settings ? pw_settings_get(t->settings, "role") : NULL;
     bool ok = pw_sample_role(&setup, t->pool->user);
+    if (role && strcmp(role, "none") != 0)
+        ok = ok && pw_sample_role(&setup, role);
     for (uint32_t i = 0; t->settings && i < t->settings->n; i++)
         ok = ok && pw_sample_setting(&setup, t->settings->list[i].name, t->settings->list[i].value);
     if (op && values_of(t, op, &types, &values)) {

@@ -16,7 +16,7 @@
 #include "proxy/base/alloc.h"
 #include "proxy/base/hashmap.h"
 
-#define SLACK_PP    0.1  /* percentage points that count as equal */
+#define SLACK_PP    0.02 /* percentage points that count as equal */
 #define SLACK_BYTES 1.05 /* our sizes are estimates: within 5 % */
 
 static const char *const method_texts[] = {"ours", "extend", "dta"};

@@ -118,7 +118,7 @@ static struct advice_set *advise_job(struct fixture *f, const char *sql, const c
 {
     struct workload *w = pw_workload_new("live");
     struct workload_family *family = pw_workload_add(w, 0x77, "a family", 1000, 5000, 1000);
-    pw_workload_add_bound(family, pw_slice_str(sql), types, values);
+    pw_workload_add_bound(family, pw_slice_str(sql), types, values, NULL);
     return pw_fixture_advise_live(f, w, job);
 }
 

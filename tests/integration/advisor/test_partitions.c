@@ -125,6 +125,51 @@ static void a_saving_is_of_the_partitions_that_are_read(void **state)
     assert_true(saved[0] > 0 && saved[1] > 2.5 * saved[0] && saved[1] < 3.5 * saved[0]);
 }
 
+/* A build is of one partition, CONCURRENTLY, or of no rows at all. */
+static void assert_builds_without_blocking(const char *sql)
+{
+    char *all = strdup(sql);
+    for (char *at = all, *line; (line = strsep(&at, "\n"));)
+        if (strncmp(line, "CREATE INDEX", 12) == 0)
+            assert_true(strstr(line, " CONCURRENTLY ") || strstr(line, " ON ONLY ") ||
+                        (fprintf(stderr, "%s\n", line), false));
+    free(all);
+}
+
+static void a_foreign_key_of_a_partitioned_table(void **state)
+{
+    struct fixture *f = *state;
+    pw_fixture_sql(f, "CREATE TABLE owner (id int PRIMARY KEY);"
+                      "INSERT INTO owner SELECT generate_series(0, 999);"
+                      "CREATE TABLE owned (id int, day int, owner int REFERENCES owner)"
+                      " PARTITION BY RANGE (day);"
+                      "CREATE TABLE owned_1 PARTITION OF owned FOR VALUES FROM (0) TO (10)"
+                      " PARTITION BY HASH (id);"
+                      "CREATE TABLE owned_1a PARTITION OF owned_1 FOR VALUES WITH (MODULUS 1, "
+                      "REMAINDER 0);"
+                      "CREATE TABLE owned_2 PARTITION OF owned FOR VALUES FROM (10) TO (20);"
+                      "INSERT INTO owned SELECT i, i % 20, i % 1000 FROM generate_series(1, 60000) "
+                      "i; ANALYZE owner, owned;");
+    struct advice_set *s =
+        pw_fixture_advise(f, "-- weight: 7\nDELETE FROM owner WHERE id = 5;", NULL);
+    const struct advice *found = NULL;
+    for (size_t k = 0; k < s->n_items; k++)
+        if (s->items[k].kind == ADVICE_FK_INDEX && strcmp(s->items[k].table, "public.owned") == 0)
+            found = &s->items[k];
+    assert_true(found || (pw_fixture_print(s), false));
+    assert_int_equal(found->confidence, ADVICE_HIGH);
+    assert_non_null(strstr(found->reason, "7 times"));
+    assert_true(found->size_bytes > 100000 && found->size_bytes < 1000000);
+    assert_builds_without_blocking(found->sql);
+    build(f, found->sql);
+    assert_string_equal(
+        pw_fixture_value(f, "SELECT count(*) FROM pg_index WHERE indisvalid AND indrelid IN "
+                            "('owned'::regclass, 'owned_1'::regclass, 'owned_1a'::regclass, "
+                            "'owned_2'::regclass)"),
+        "4");
+    pw_advice_set_unref(s);
+}
+
 static void two_levels_deep(void **state)
 {
     struct fixture *f = *state;
@@ -141,6 +186,7 @@ static void two_levels_deep(void **state)
         pw_fixture_advise(f, "SELECT id FROM deep WHERE doc @> '{\"k\": 17}'", NULL);
     assert_int_equal(pw_advice_count(s, ADVICE_CREATE), 1);
     assert_string_equal(s->items[0].table, "public.deep");
+    assert_builds_without_blocking(s->items[0].sql);
     build(f, s->items[0].sql);
     assert_string_equal(
         pw_fixture_value(f, "SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = indexrelid"
@@ -156,6 +202,7 @@ int main(void)
         cmocka_unit_test(each_shape_is_advised_and_used),
         cmocka_unit_test(a_saving_is_of_the_partitions_that_are_read),
         cmocka_unit_test(two_levels_deep),
+        cmocka_unit_test(a_foreign_key_of_a_partitioned_table),
     };
     return cmocka_run_group_tests(tests, start, pw_fixture_stop);
 }

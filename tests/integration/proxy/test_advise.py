@@ -91,6 +91,7 @@ class Advise(unittest.TestCase):
         for line in (3, 4, 5):
             self.assertIn("line %d" % line, text)
         self.assertNotIn("secret", text)
+        self.assertIn("no such table", text)
         self.assertIn("(a)", text)  # and the rest is advised on
 
     def test_exit_status(self):
@@ -99,6 +100,10 @@ class Advise(unittest.TestCase):
         unreached = subprocess.run([BINARY, "advise", "--upstream", "postgres://x@127.0.0.1:%d/x" % fixture.free_port()],
                                    capture_output=True, text=True, timeout=60)
         self.assertEqual(unreached.returncode, 3)
+        self.assertNotIn("Nothing to change", unreached.stdout)
+        helped = subprocess.run([BINARY, "advise", "--help"], capture_output=True, text=True, timeout=60)
+        self.assertEqual((helped.returncode, helped.stderr), (0, ""))
+        self.assertIn("--budget", helped.stdout)
         self.advise("--workload", self.workload(), "--no-hypopg", status=1)  # partial: our own model stands in
 
     def test_pg_stat_statements_of_another_database(self):

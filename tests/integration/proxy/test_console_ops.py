@@ -357,6 +357,23 @@ class Ops(support.Case):
         self.assertEqual([row["sql"].split(" ON ")[1] for row in created], ["public.jobs (at) WHERE state = 'waiting';"])
         self.assertEqual(self.cluster.sql("select last_value, is_called from never"), [["1", "t"]])
 
+    def test_advice_is_about_the_tables_that_the_client_sees(self):
+        """By its search_path, and by that of the role it has set."""
+        make = "create table %s.far as select i as k, 'v' || i as v from generate_series(1, 30000) i"
+        for statement in ("drop schema if exists one cascade", "drop schema if exists two cascade", "drop role if exists two", "create role two",
+                          "create schema one", "create schema two", make % "one", make % "two", make % "public",
+                          "grant usage on schema two to two", "grant select on two.far to two", "analyze"):
+            self.cluster.sql(statement)
+        for setting, text in (("set search_path = one", "select v from far where k = %d"), ("set role two", "select k from far where v = 'v%d'")):
+            conn = self.client()
+            conn.rows(setting)
+            for k in range(60):
+                conn.rows("/* pgweir: cache=off batch=off */ " + text % k)
+        self.rows("ADVISE NOW postgres")
+        created = [row["sql"].split(" ON ")[1] for row in self.rows("SHOW ADVICE") if row["kind"] == "create" and "far" in row["table"]]
+        self.cluster.sql("drop table public.far")
+        self.assertEqual(sorted(created), ["one.far (k);", "two.far (v);"])
+
     # ---- the end ------------------------------------------------------------------------------------
     def other(self):
         return fixture.Pgweir(self.cluster, sections={"pgweir": {"workers": 2, "shutdown_timeout": "2s"}})

@@ -65,8 +65,12 @@ static void families_are_bounded(void **state)
 
 static struct bt_shape ints(double rows, double distinct)
 {
-    struct bt_shape s = {
-        .block_size = 8192, .fillfactor = 90, .rows = rows, .n_columns = 1, .dedup = true};
+    struct bt_shape s = {.block_size = 8192,
+                         .fillfactor = 90,
+                         .rows = rows,
+                         .n_columns = 1,
+                         .n_keys = 1,
+                         .dedup = true};
     s.columns[0] = (struct bt_column){.width = 4, .align = 4, .distinct = distinct};
     return s;
 }
@@ -214,6 +218,30 @@ static void advice_has_stable_ids_and_order(void **state)
     }
 }
 
+static void a_candidate_is_refused_once(void **state)
+{
+    (void)state;
+    struct advice_set *s = pw_advice_set_new("workload");
+    pw_advice_refuse(s, "t (a)", "first %d", 1);
+    pw_advice_refuse(s, "t (a)", "second");
+    pw_advice_refuse(s, "t (b)", "third");
+    assert_int_equal(s->n_refused, 2);
+    assert_string_equal(s->refused[0].reason, "first 1");
+    pw_advice_set_unref(s);
+}
+
+static void nothing_known_is_not_nothing_to_change(void **state)
+{
+    (void)state;
+    struct advice_set *s = pw_advice_set_new("workload");
+    assert_non_null(strstr(pw_advice_nothing_text(s), "No advice"));
+    s->database = "db";
+    assert_string_equal(pw_advice_nothing_text(s), "Nothing to change.");
+    s->partial = true;
+    assert_non_null(strstr(pw_advice_nothing_text(s), "as far as"));
+    pw_advice_set_unref(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -225,6 +253,8 @@ int main(void)
         cmocka_unit_test(names_and_values_are_quoted),
         cmocka_unit_test(array_texts_are_read),
         cmocka_unit_test(advice_has_stable_ids_and_order),
+        cmocka_unit_test(a_candidate_is_refused_once),
+        cmocka_unit_test(nothing_known_is_not_nothing_to_change),
     };
     pw_hash_seed_init();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -167,6 +167,25 @@ static void no_query_gets_much_worse(void **state)
     assert_int_equal(r.set.n, 0);
 }
 
+/* As the advisor asks, without the thorough exchange of pairs. */
+static void no_baseline_is_ever_better(void **state)
+{
+    (void)state;
+    for (uint64_t first = 1; first < 1500; first++) {
+        struct problem x;
+        struct select_result ours, extend, anytime;
+        seed = first;
+        set_up(&x);
+        x.p.deep = false;
+        double budget = 5 + (double)(first % 12) * 5;
+        pw_select_run(&x.p, &budget, 1, &ours);
+        pw_select_extend(&x.p, budget, &extend);
+        pw_select_anytime(&x.p, budget, &anytime);
+        assert_true(ours.total <= extend.total + 1e-6);
+        assert_true(ours.total <= anytime.total + 1e-6);
+    }
+}
+
 static void baselines_keep_the_budget(void **state)
 {
     (void)state;
@@ -204,6 +223,7 @@ int main(void)
         cmocka_unit_test(near_the_optimum_of_every_small_problem),
         cmocka_unit_test(the_same_answer_every_time),
         cmocka_unit_test(no_query_gets_much_worse),
+        cmocka_unit_test(no_baseline_is_ever_better),
         cmocka_unit_test(baselines_keep_the_budget),
         cmocka_unit_test(sets_stay_sorted),
     };
