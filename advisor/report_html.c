@@ -45,10 +45,11 @@ const char pw_report_style[] =
     "table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.2rem .5rem;"
     "border-bottom:1px solid "
     "#e5eaf0;vertical-align:top}td.n,th.n{text-align:right;white-space:nowrap}"
-    ".q td:last-child{width:60%}.q code,td code{overflow-wrap:anywhere}"
+    ".q td:last-child{width:60%}.q td:last-child code,details code{overflow-wrap:anywhere}"
     "@media(max-width:45rem){table{display:block;overflow-x:auto}.q "
     "td:last-child{min-width:16rem}}"
-    ".id{color:#667}.tag{background:#e5eef8;border-radius:4px;padding:0 .4rem;margin-left:.4rem}"
+    ".id{color:#667}.tag{background:#e5eef8;border-radius:4px;padding:0 "
+    ".4rem;margin-left:.4rem;white-space:nowrap}"
     "code{font-size:.9em}@media(prefers-color-scheme:dark){body{background:#14181d;color:#dde3ea}"
     "pre{background:#1d232b}article,h2{border-color:#38424e}.tag{background:#28394d}}</style>";
 
