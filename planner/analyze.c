@@ -24,8 +24,8 @@ static size_t blanks_at(const char *p)
     return strspn(p, " ");
 }
 
-/* "set my.token to abc": p is just past "set". Where the value begins, or NULL. Only settings with a
- * dot in their name hold what an application likes; the words of the others are PostgreSQL's. */
+/* "set my.token to abc": p is just past "set". Where the value begins, or NULL. Only settings with
+ * a dot in their name hold what an application likes; the words of the others are PostgreSQL's. */
 static char *bare_value(char *p)
 {
     p += blanks_at(p);

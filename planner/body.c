@@ -58,10 +58,10 @@ static void on_keyword(struct body *b)
                                         "values", "fetch",   NULL};
     static const char *const temporary[] = {"temp", "temporary", "pg_temp", NULL};
     /* Functions that are called without parentheses. */
-    static const char *const moments[] = {
-        "current_date", "current_time",    "current_timestamp", "localtime",      "localtimestamp",
-        "current_user", "current_catalog", "current_role",      "current_schema", "session_user",
-        "user",         NULL};
+    static const char *const moments[] = {"current_date",    "current_time",   "current_timestamp",
+                                          "localtime",       "localtimestamp", "current_user",
+                                          "current_catalog", "current_role",   "current_schema",
+                                          "session_user",    "user",           NULL};
     if (is_in(b->word, writes)) {
         pw_draft_writes_all(b->d);
     } else if (is_in(b->word, schema)) {
@@ -155,7 +155,8 @@ static void take_operator(struct body *b)
     }
     b->word[n] = 0;
     uint64_t hash = pw_catalog_name_hash(b->word);
-    for (struct hash_node *h = pw_hashmap_first(&b->c->operators, hash); h; h = pw_hashmap_next(h)) {
+    for (struct hash_node *h = pw_hashmap_first(&b->c->operators, hash); h;
+         h = pw_hashmap_next(h)) {
         const struct cat_operator *o = PW_CONTAINER_OF(h, struct cat_operator, object.node);
         if (strcmp(o->object.name, b->word) != 0 || !o->code ||
             o->code->language == CAT_LANGUAGE_BUILTIN)

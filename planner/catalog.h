@@ -109,9 +109,9 @@ bool pw_catalog_is_serializable(const struct catalog *c);
 /* DDL of any kind may run functions. */
 bool pw_catalog_has_event_triggers(const struct catalog *c);
 
-/* The catalog as one role with one search_path sees it (NULL: the default of who logged in, which may
- * not be known: then every schema counts. A session keeps the default of its beginning, so those of
- * before count too). Takes a reference of its own. */
+/* The catalog as one role with one search_path sees it (NULL: the default of who logged in, which
+ * may not be known: then every schema counts. A session keeps the default of its beginning, so
+ * those of before count too). Takes a reference of its own. */
 struct catalog_view;
 struct catalog_view *pw_catalog_view_new(struct catalog *c, const char *login, const char *user,
                                          const char *search_path);

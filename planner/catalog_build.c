@@ -415,9 +415,9 @@ bool pw_catalog_build_part(struct catalog_builder *b, int part, const struct pgr
     static const struct {
         int (*add)(struct catalog_builder *b, const struct pgresult *r, int row);
         int cols;
-    } rows[CATALOG_PARTS] = {{add_schema, 2},   {add_paths, 3},     {add_table, 12},
-                             {add_columns, 9},  {add_children, 2},  {add_cascades, 2},
-                             {add_type, 5},     {add_function, 12},  {add_operator, 8},
+    } rows[CATALOG_PARTS] = {{add_schema, 2},   {add_paths, 3},         {add_table, 12},
+                             {add_columns, 9},  {add_children, 2},      {add_cascades, 2},
+                             {add_type, 5},     {add_function, 12},     {add_operator, 8},
                              {add_triggers, 2}, {add_unnamed_calls, 4}, {add_nothing, 5},
                              {add_keys, 4}};
     if (!pw_pgresult_ok(r) || pw_pgresult_cols(r) != rows[part].cols)

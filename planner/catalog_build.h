@@ -15,8 +15,8 @@ const char *pw_catalog_part_sql(int part);
 
 struct catalog_builder *pw_catalog_build_new(void);
 bool pw_catalog_build_part(struct catalog_builder *b, int part, const struct pgresult *r);
-/* After the last part: the defaults of search_path that sessions of before may still have. before may
- * be NULL. */
+/* After the last part: the defaults of search_path that sessions of before may still have. before
+ * may be NULL. */
 bool pw_catalog_build_remember(struct catalog_builder *b, const struct catalog *before);
 struct catalog *pw_catalog_build_finish(struct catalog_builder *b); /* one reference; b is gone */
 void pw_catalog_build_free(struct catalog_builder *b); /* instead of finish; NULL is allowed */

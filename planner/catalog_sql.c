@@ -17,9 +17,11 @@
     "ELSE " p ".provolatile::text END"
 /* Effective: an aggregate itself is always called immutable. */
 #define VOLATILITY                                                                                 \
-    "coalesce((SELECT max(" BELIEVED("w") ") FROM pg_aggregate a JOIN pg_proc w ON w.oid IN "      \
-    "(a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, " \
-    "a.aggminvtransfn, a.aggmfinalfn) WHERE a.aggfnoid = p.oid), p.provolatile::text)"
+    "coalesce((SELECT max(" BELIEVED(                                                              \
+        "w") ") FROM pg_aggregate a JOIN pg_proc w ON w.oid IN "                                   \
+             "(a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, "       \
+             "a.aggmtransfn, "                                                                     \
+             "a.aggminvtransfn, a.aggmfinalfn) WHERE a.aggfnoid = p.oid), p.provolatile::text)"
 /* A string, or an array of strings: cast to a date (or to dates) it is read like a literal. */
 #define IS_TEXT(t)                                                                                 \
     "(" t ".typcategory IN ('S', 'X') OR " t ".typcategory = 'A' AND coalesce((SELECT "            \
@@ -58,14 +60,16 @@ static const char *const parts[CATALOG_PARTS] = {
     "WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND n.nspname !~ '^pg_(toast|temp)' "
     "ORDER BY c.oid",
     /* 3 columns */
-    "SELECT a.attrelid, a.attname, " IS_TEXT("t") "::int, "
-    "(t.oid IN (1266, 1270))::int, t.oid, a.attnum, (a.atttypmod <> -1)::int, "
-    "(a.attcollation = 0 OR NOT EXISTS (SELECT FROM pg_collation k WHERE k.oid = a.attcollation "
-    "AND (to_jsonb(k)->>'collisdeterministic') = 'false'))::int, concat(a.atttypmod, ' ', "
-    "a.attacl) FROM pg_attribute a "
-    "JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid "
-    "WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped "
-    "AND c.relnamespace IN " USER_SCHEMAS " ORDER BY a.attrelid, a.attnum",
+    "SELECT a.attrelid, a.attname, " IS_TEXT(
+        "t") "::int, "
+             "(t.oid IN (1266, 1270))::int, t.oid, a.attnum, (a.atttypmod <> -1)::int, "
+             "(a.attcollation = 0 OR NOT EXISTS (SELECT FROM pg_collation k WHERE k.oid = "
+             "a.attcollation "
+             "AND (to_jsonb(k)->>'collisdeterministic') = 'false'))::int, concat(a.atttypmod, ' ', "
+             "a.attacl) FROM pg_attribute a "
+             "JOIN pg_class c ON c.oid = a.attrelid JOIN pg_type t ON t.oid = a.atttypid "
+             "WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped "
+             "AND c.relnamespace IN " USER_SCHEMAS " ORDER BY a.attrelid, a.attnum",
     /* 4 inheritance */
     "SELECT inhparent, inhrelid FROM pg_inherits ORDER BY 1, 2",
     /* 5 foreign keys that act */
@@ -79,47 +83,63 @@ static const char *const parts[CATALOG_PARTS] = {
     "WHEN t.typtype <> 'b' THEN 0 "
     "WHEN i.provolatile = 'i' THEN 1 "
     "WHEN t.typelem <> 0 AND i.proname = 'array_in' AND (e.typtype = 'e' OR "
-    "(e.typtype = 'b' AND ei.provolatile = 'i')) THEN 1 ELSE 0 END, " IS_TEXT("t") "::int "
-    "FROM pg_type t JOIN pg_proc i ON i.oid = t.typinput LEFT JOIN pg_type e ON e.oid = t.typelem "
-    "LEFT JOIN pg_proc ei ON ei.oid = e.typinput "
-    "WHERE t.typtype <> 'c' OR t.typnamespace IN " USER_SCHEMAS " ORDER BY t.oid",
+    "(e.typtype = 'b' AND ei.provolatile = 'i')) THEN 1 ELSE 0 END, " IS_TEXT(
+        "t") "::int "
+             "FROM pg_type t JOIN pg_proc i ON i.oid = t.typinput LEFT JOIN pg_type e ON e.oid = "
+             "t.typelem "
+             "LEFT JOIN pg_proc ei ON ei.oid = e.typinput "
+             "WHERE t.typtype <> 'c' OR t.typnamespace IN " USER_SCHEMAS " ORDER BY t.oid",
     /* 7 functions */
     "SELECT p.oid, p.pronamespace, p.proname, " VOLATILITY ", "
     "CASE WHEN p.oid < 16384 THEN 'internal' ELSE l.lanname END, "
     "(p.pronargs - p.pronargdefaults <= 1 AND p.pronargs >= 1 AND (a.typtype = 'c' OR "
     "a.oid IN (2249, 2276, 2283, 2776, 5077, 5079)))::int, "
-    "((" IS_TEXT("r") " OR r.typcategory = 'P') AND p.prorettype <> 2278)::int, "
-    "CASE WHEN p.oid >= 16384 AND l.lanname IN ('sql', 'plpgsql') AND length(prosrc) < 32000 "
-    "THEN prosrc END, "
-    "CASE WHEN p.oid >= 16384 AND l.lanname = 'plpgsql' AND p.prokind = 'f' "
-    "THEN format('(%s) RETURNS %s', pg_get_function_arguments(p.oid), "
-    "pg_get_function_result(p.oid)) END, "
-    "CASE WHEN p.oid >= 16384 AND p.pronargdefaults > 0 THEN pg_get_expr(p.proargdefaults, 0) END, "
-    "(p.oid >= 16384 AND EXISTS (SELECT FROM unnest(p.proargtypes::oid[]) u JOIN pg_type g ON g.oid "
-    "= u WHERE g.typcategory NOT IN ('N', 'B', 'D', 'T', 'E', 'I', 'G', 'V')))::int, "
-    "(l.lanname <> 'plpgsql' OR r.typcategory IN ('N', 'B', 'S', 'E'))::int "
-    "FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_type r ON r.oid = p.prorettype "
-    "LEFT JOIN pg_type a ON a.oid = p.proargtypes[0] ORDER BY p.oid",
+    "((" IS_TEXT(
+        "r") " OR r.typcategory = 'P') AND p.prorettype <> 2278)::int, "
+             "CASE WHEN p.oid >= 16384 AND l.lanname IN ('sql', 'plpgsql') AND length(prosrc) < "
+             "32000 "
+             "THEN prosrc END, "
+             "CASE WHEN p.oid >= 16384 AND l.lanname = 'plpgsql' AND p.prokind = 'f' "
+             "THEN format('(%s) RETURNS %s', pg_get_function_arguments(p.oid), "
+             "pg_get_function_result(p.oid)) END, "
+             "CASE WHEN p.oid >= 16384 AND p.pronargdefaults > 0 THEN "
+             "pg_get_expr(p.proargdefaults, 0) END, "
+             "(p.oid >= 16384 AND EXISTS (SELECT FROM unnest(p.proargtypes::oid[]) u JOIN pg_type "
+             "g ON g.oid "
+             "= u WHERE g.typcategory NOT IN ('N', 'B', 'D', 'T', 'E', 'I', 'G', 'V')))::int, "
+             "(l.lanname <> 'plpgsql' OR r.typcategory IN ('N', 'B', 'S', 'E'))::int "
+             "FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang JOIN pg_type r ON r.oid = "
+             "p.prorettype "
+             "LEFT JOIN pg_type a ON a.oid = p.proargtypes[0] ORDER BY p.oid",
     /* 8 operators */
-    "SELECT o.oid, o.oprnamespace, o.oprname, p.provolatile, (" IS_TEXT("r") " OR "
-    "r.typcategory = 'P')::int, CASE WHEN p.oid < 16384 THEN p.proname ELSE '' END, "
-    "(o.oprleft < 16384 OR o.oprright < 16384)::int, p.oid FROM pg_operator o JOIN pg_proc p ON p.oid "
-    "= o.oprcode "
-    "JOIN pg_type r ON r.oid = o.oprresult ORDER BY o.oid",
+    "SELECT o.oid, o.oprnamespace, o.oprname, p.provolatile, (" IS_TEXT(
+        "r") " OR "
+             "r.typcategory = 'P')::int, CASE WHEN p.oid < 16384 THEN p.proname ELSE '' END, "
+             "(o.oprleft < 16384 OR o.oprright < 16384)::int, p.oid FROM pg_operator o JOIN "
+             "pg_proc p ON p.oid "
+             "= o.oprcode "
+             "JOIN pg_type r ON r.oid = o.oprresult ORDER BY o.oid",
     /* 9 triggers */
     "SELECT tgrelid, tgfoid FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' ORDER BY "
     "1, 2",
     /* 10 what is called without being named: casts by something else than an immutable function;
      * checks of domains and volatile casts; event triggers; is anybody serializable by default? */
     "SELECT (SELECT count(*) FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc "
-    "WHERE c.oid >= 16384 AND " BELIEVED("p") " <> 'i'), concat_ws(' ; ', "
-    "(SELECT string_agg(pg_get_constraintdef(k.oid), ' ; ' ORDER BY k.oid) FROM pg_constraint k "
-    "WHERE k.contypid <> 0 AND k.oid >= 16384), (SELECT string_agg(quote_ident(p.proname) || '()', "
-    "' ; ' ORDER BY c.oid) FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc WHERE c.oid >= 16384 "
-    "AND p.provolatile = 'v')), (SELECT count(*) FROM pg_event_trigger WHERE evtenabled <> 'D'), "
-    "(SELECT count(*) FROM (SELECT unnest(setconfig) FROM pg_db_role_setting UNION ALL SELECT name || "
-    "'=' || reset_val FROM pg_settings WHERE name = 'default_transaction_isolation') s(v) WHERE "
-    "lower(v) = 'default_transaction_isolation=serializable')",
+    "WHERE c.oid >= 16384 AND " BELIEVED(
+        "p") " <> 'i'), concat_ws(' ; ', "
+             "(SELECT string_agg(pg_get_constraintdef(k.oid), ' ; ' ORDER BY k.oid) FROM "
+             "pg_constraint k "
+             "WHERE k.contypid <> 0 AND k.oid >= 16384), (SELECT string_agg(quote_ident(p.proname) "
+             "|| '()', "
+             "' ; ' ORDER BY c.oid) FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc WHERE "
+             "c.oid >= 16384 "
+             "AND p.provolatile = 'v')), (SELECT count(*) FROM pg_event_trigger WHERE evtenabled "
+             "<> 'D'), "
+             "(SELECT count(*) FROM (SELECT unnest(setconfig) FROM pg_db_role_setting UNION ALL "
+             "SELECT name || "
+             "'=' || reset_val FROM pg_settings WHERE name = 'default_transaction_isolation') s(v) "
+             "WHERE "
+             "lower(v) = 'default_transaction_isolation=serializable')",
     /* 11 rights and indexes, for the digest only */
     "SELECT (SELECT string_agg(concat_ws(' ', oid, rolname, rolsuper, rolinherit, rolbypassrls), "
     "',' ORDER BY oid) "

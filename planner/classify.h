@@ -38,7 +38,7 @@ struct classify {
     bool uses_timezone, saw_timetz;
     bool reads_timetz;   /* a column of a table that is read */
     bool casts_unsafely; /* to a type that may have checks or casts of a user's */
-    bool is_only; /* one statement in the text */
+    bool is_only;        /* one statement in the text */
 };
 
 /* The whole text: root is libpg_query's {"version":..,"stmts":[..]}. */

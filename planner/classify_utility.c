@@ -109,8 +109,8 @@ static bool explain_runs(const cJSON *node)
     return runs;
 }
 
-/* Plain EXPLAIN plans and does not run. The planner calls immutable and stable functions; what says so
- * and is of a user's making may call another that writes. */
+/* Plain EXPLAIN plans and does not run. The planner calls immutable and stable functions; what says
+ * so and is of a user's making may call another that writes. */
 static void explain_plan(struct classify *c, const cJSON *query)
 {
     struct draft inner, *outer = c->d;
@@ -225,7 +225,8 @@ static void look_inside(struct classify *c, const char *name, const cJSON *node)
         inner_query(c, pw_ast_get(node, "query"));
     } else if (strcmp(name, "TruncateStmt") == 0) {
         truncate(c, node);
-    } else if (strcmp(name, "VacuumStmt") == 0 && c->is_only && !pw_ast_bool(node, "is_vacuumcmd")) {
+    } else if (strcmp(name, "VacuumStmt") == 0 && c->is_only &&
+               !pw_ast_bool(node, "is_vacuumcmd")) {
         c->d->tag = "ANALYZE";
     }
 }

@@ -92,8 +92,7 @@ static bool key_is(const struct plan_context *c, const struct plan_context_key *
     return c->slot->id == k->database_id &&
            c->standard_conforming_strings == k->standard_conforming_strings &&
            c->encoding_is_safe == k->encoding_is_safe && strcmp(c->user, k->user) == 0 &&
-           strcmp(c->login, login_of(k)) == 0 &&
-           !c->search_path == !k->search_path &&
+           strcmp(c->login, login_of(k)) == 0 && !c->search_path == !k->search_path &&
            (!c->search_path || strcmp(c->search_path, k->search_path) == 0);
 }
 

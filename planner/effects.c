@@ -157,7 +157,8 @@ static void native_function(struct draft *d, const struct cat_function *f)
 }
 
 /* The defaults of arguments are evaluated at the call, whatever the function itself is. */
-static void use_defaults(struct draft *d, const struct catalog *c, const struct cat_function *f, int depth)
+static void use_defaults(struct draft *d, const struct catalog *c, const struct cat_function *f,
+                         int depth)
 {
     struct body_seen seen = {0};
     pw_effects_body(d, c, f->defaults, depth + 1, &seen);

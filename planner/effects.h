@@ -43,8 +43,8 @@ void pw_effects_trigger(struct draft *d, const struct catalog *c, const struct c
  * is not found, or from a body that is not understood. */
 void pw_effects_body_tables(struct draft *d, const struct catalog *c, const struct cat_function *f);
 
-/* body.c: what SQL or PL/pgSQL text may do, judged by its words. Adds the effects to d. What it saw is
- * added to seen, which may be NULL. */
+/* body.c: what SQL or PL/pgSQL text may do, judged by its words. Adds the effects to d. What it saw
+ * is added to seen, which may be NULL. */
 struct body_seen {
     bool impure; /* reads tables or the moment, writes, or calls anything that is not immutable */
     bool dates;  /* names a type whose text may say 'now' */

@@ -154,7 +154,8 @@ static void add_common(struct explain_answer *a, const struct plan_context *ctx,
     add_keys(a, ctx, p);
     if (p->user_code && (p->cls == PLAN_READ || p->cls == PLAN_WRITE))
         add(a, "index log",
-            pw_strdup("no: it may run functions of users, which are never planned under another role"));
+            pw_strdup(
+                "no: it may run functions of users, which are never planned under another role"));
 }
 
 static char *verdict(bool yes, enum plan_reason why)

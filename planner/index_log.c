@@ -9,9 +9,9 @@
 #include "proxy/net/pgconn.h"
 
 enum {
-    EVERY_US = 1000000, /* one EXPLAIN a second at most */
+    EVERY_US = 1000000,       /* one EXPLAIN a second at most */
     STATISTICS_US = 60000000, /* autovacuum analyzes all the time */
-    GRACE_US = 200000,  /* what may be spent before the share counts */
+    GRACE_US = 200000,        /* what may be spent before the share counts */
     COLUMNS_TEXT_MAX = 32 * 1024,
     GENERIC_CALLS = 6, /* from then on the server may plan without the values */
 };
@@ -208,7 +208,8 @@ static void look_again(struct log_family *f)
 /* count: how often its tables were analyzed, by whomever. */
 void pw_index_analyzed(struct log_database *d, uint64_t count, uint64_t now_us)
 {
-    bool is_news = d->analyzed && count != d->analyzed && now_us - d->statistics_us >= STATISTICS_US;
+    bool is_news =
+        d->analyzed && count != d->analyzed && now_us - d->statistics_us >= STATISTICS_US;
     if (!d->analyzed || is_news) {
         d->analyzed = count;
         d->statistics += is_news;
@@ -219,7 +220,8 @@ void pw_index_analyzed(struct log_database *d, uint64_t count, uint64_t now_us)
 /* A client has just said ANALYZE: at once, and the count is no news then. */
 static void note_analyze(struct log_database *d, const struct family_stats *s, uint64_t calls)
 {
-    if (!calls || !s->plan || !s->plan->tag || (strcmp(s->plan->tag, "ANALYZE") != 0 && strcmp(s->plan->tag, "VACUUM") != 0))
+    if (!calls || !s->plan || !s->plan->tag ||
+        (strcmp(s->plan->tag, "ANALYZE") != 0 && strcmp(s->plan->tag, "VACUUM") != 0))
         return;
     d->statistics++;
     d->analyzed = 0;

@@ -120,9 +120,9 @@ bool pw_plan_key_param(const struct plan_key_column *column, uint32_t type, bool
 bool pw_plan_key_literal(const struct plan_key_column *column, const struct plan_value *v,
                          struct slice literal, struct plan_key_bytes *out);
 
-/* May this parameter name a moment ('now', 'today', '[yesterday,)') when it is read as a date or time?
- * The plan cannot know: whoever binds a value to a cacheable statement asks, and does not cache when
- * it may. A binary value may be a string, too, that the statement casts. */
+/* May this parameter name a moment ('now', 'today', '[yesterday,)') when it is read as a date or
+ * time? The plan cannot know: whoever binds a value to a cacheable statement asks, and does not
+ * cache when it may. A binary value may be a string, too, that the statement casts. */
 bool pw_plan_value_is_special(struct slice value, bool is_binary);
 
 struct plan_memo_stats {

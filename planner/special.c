@@ -79,8 +79,8 @@ bool pw_template_is_special(struct slice value)
     return false;
 }
 
-/* Strings in binary values, arrays and composites among them: lengths stand between them, whose bytes
- * may be letters, so what is before a word says nothing. */
+/* Strings in binary values, arrays and composites among them: lengths stand between them, whose
+ * bytes may be letters, so what is before a word says nothing. */
 bool pw_template_is_special_binary(struct slice value)
 {
     static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};

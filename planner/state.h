@@ -34,7 +34,7 @@ struct db_slot {
 
 struct plan_context {
     struct hash_node node;
-    struct db_slot *slot;     /* BORROW from the planner */
+    struct db_slot *slot;             /* BORROW from the planner */
     char *user, *login, *search_path; /* OWN; search_path NULL: the default of who logged in */
     bool standard_conforming_strings, encoding_is_safe, is_overflow;
 };

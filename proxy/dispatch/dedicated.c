@@ -23,10 +23,12 @@ void pw_dedicated_take(struct client *c, struct server *s)
     c->server = s;
 }
 
-/* SQL may be said there too, and is not looked into. What only replicates never ends, and writes nothing. */
+/* SQL may be said there too, and is not looked into. What only replicates never ends, and writes
+ * nothing. */
 static bool only_replicates(uint8_t type, struct slice text)
 {
-    static const char *const commands[] = {"START_REPLICATION", "IDENTIFY_SYSTEM", "CREATE_REPLICATION_SLOT", "BASE_BACKUP"};
+    static const char *const commands[] = {"START_REPLICATION", "IDENTIFY_SYSTEM",
+                                           "CREATE_REPLICATION_SLOT", "BASE_BACKUP"};
     if (type == FRONT_COPY_DATA || type == FRONT_COPY_DONE || type == FRONT_COPY_FAIL)
         return true;
     for (size_t i = 0; type == FRONT_QUERY && i < PW_COUNT_OF(commands); i++) {
@@ -85,7 +87,8 @@ static bool pass_some(struct server *s, struct client *c)
         if (r != FRAME_OK)
             return false;
         note_farewell(s, in, &f);
-        if (f.type == BACK_READY_FOR_QUERY && pw_frame_complete(in, &f) && pw_frame_body(in, &f).ptr[0] == 'I' && c->pool)
+        if (f.type == BACK_READY_FOR_QUERY && pw_frame_complete(in, &f) &&
+            pw_frame_body(in, &f).ptr[0] == 'I' && c->pool)
             pw_effects_abort(c->dispatch, c); /* before its client hears of it */
         s->body_left = f.len;
     }

@@ -1,7 +1,8 @@
 /*
- * Writes whose client is gone while the server was at work on them: they may still be committed. What they touch counts as
- * being written (nothing of it is cached) until the server has answered, to nobody; when the server connection is lost too,
- * for as long as a backend that does not know it yet may reasonably go on. Worker's thread.
+ * Writes whose client is gone while the server was at work on them: they may still be committed.
+ * What they touch counts as being written (nothing of it is cached) until the server has answered,
+ * to nobody; when the server connection is lost too, for as long as a backend that does not know it
+ * yet may reasonably go on. Worker's thread.
  */
 #include "planner/planner.h"
 #include "proxy/base/alloc.h"

@@ -90,8 +90,8 @@ class Pair:
 
     def __init__(self, weir, cluster, user, database):
         self.user = user
-        self.client = weir.connect(database, user)
-        self.shadow = cluster.connect(database, user)
+        self.client = weir.connect(database, user, timeout=60.0)
+        self.shadow = cluster.connect(database, user, timeout=60.0)
         self.has_temporary = False  # then what it writes may be its own, and its shadow knows nothing of it
 
     def both(self, work):
@@ -253,7 +253,8 @@ def play(seed, weir, cluster, steps, noisy):
             game.step()
         return game.compared, None
     except (AssertionError, pgwire.WireError, fixture.FixtureError, OSError) as wrong:
-        return game.compared, "%s\n  last:\n    %s" % (wrong, "\n    ".join(game.log[-5:]))
+        about = "" if isinstance(wrong, AssertionError) else weir.console("SHOW CLIENTS") + weir.console("SHOW SERVERS")
+        return game.compared, "%s\n  last:\n    %s\n%s" % (wrong, "\n    ".join(game.log[-5:]), about)
     finally:
         for thread in noise:
             thread.going = False
