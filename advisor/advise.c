@@ -94,7 +94,7 @@ static bool take_option(struct command *c, int option, const char *value)
     case 'i':
         return pw_num_parse_bytes(pw_slice_str(value), &o->min_index_size);
     case 'm':
-        if (!pw_num_parse_u64(pw_slice_str(value), &n) || n < 1 || n > 8)
+        if (!pw_num_parse_u64(pw_slice_str(value), &n) || n < 1 || n > 32)
             return false;
         o->max_columns = (int)n;
         return true;
@@ -147,11 +147,13 @@ static bool parse_arguments(struct command *c, int argc, char **argv)
         {NULL, 0, NULL, 0},
     };
     optind = 1;
-    for (int option; (option = getopt_long(argc, argv, "o:", options, NULL)) != -1;) {
+    int at = -1;
+    for (int option; (option = getopt_long(argc, argv, "o:", options, &at)) != -1; at = -1) {
         if (option == '?')
             return false;
         if (!take_option(c, option, optarg)) {
-            fprintf(stderr, "advise: bad value: %s\n", optarg ? optarg : "");
+            fprintf(stderr, "advise: bad value for --%s: %s\n", at >= 0 ? options[at].name : "o",
+                    optarg ? optarg : "");
             return false;
         }
     }

@@ -130,7 +130,7 @@ static void build_batch(struct control *c, struct table *t, const struct admin_c
     pw_table_uint(t, pw_metric_read(PW_METRIC_BATCH_PROMOTED));
     pw_table_text(
         t, c->conf->pgweir.mode == CONF_MODE_OBSERVE
-               ? "observing: nothing is coalesced; what would be is not counted in this version"
+               ? "observing: what would be coalesced is counted, not done"
                : "coalescing");
 }
 

@@ -86,10 +86,15 @@ static struct server *find_shared(struct server_pool *p, const struct ticket *t,
     return best;
 }
 
+static bool is_only_observing(const struct dispatch *d)
+{
+    return d->conf->pgweir.mode == CONF_MODE_OBSERVE;
+}
+
 static bool may_pipeline(const struct dispatch *d, const struct ticket *t)
 {
-    return d->conf->batch.pipeline && d->conf->pgweir.mode == CONF_MODE_OPTIMIZE && t->shareable &&
-           t->n_plans == 1 && pw_speed_is_fast(d, t->plans[0]->family);
+    return d->conf->batch.pipeline && t->shareable && t->n_plans == 1 &&
+           pw_speed_is_fast(d, t->plans[0]->family);
 }
 
 /*
@@ -135,7 +140,7 @@ static void lose_sequence(struct dispatch *d, struct ticket *t)
 static struct server *choose(struct dispatch *d, struct server_pool *p, const struct ticket *t, struct server *last,
                              enum sequence_need need, struct server *mine)
 {
-    bool fast = may_pipeline(d, t);
+    bool fast = may_pipeline(d, t) && !is_only_observing(d);
     if (fast && need == SEQUENCE_ANY && may_go_together(d, last, t))
         return last;
     struct server *s = need == SEQUENCE_ANY ? pw_server_pool_idle(p, t->settings) : mine;
@@ -144,6 +149,15 @@ static struct server *choose(struct dispatch *d, struct server_pool *p, const st
         return s;
     }
     return fast ? find_shared(p, t, d->conf->batch.depth) : NULL;
+}
+
+/* The oldest that waits for an idle connection: would it be on a shared one? */
+static void observe(struct dispatch *d, struct ticket *t)
+{
+    if (!is_only_observing(d) || t->pipelined || !may_pipeline(d, t))
+        return;
+    t->pipelined = true; /* counted once */
+    pw_metric_inc(d->env.metrics, PW_METRIC_BATCH_PIPELINED);
 }
 
 /* Oldest first. A request that cannot share waits for an idle connection, and nobody overtakes it: the shared
@@ -160,8 +174,10 @@ static void assign(struct dispatch *d, struct server_pool *p)
             continue;
         }
         s = choose(d, p, t, last, need, s);
-        if (!s)
+        if (!s) {
+            observe(d, t);
             break;
+        }
         if (s->in_flight > 0) {
             pw_metric_inc(d->env.metrics, PW_METRIC_BATCH_PIPELINED);
             t->pipelined = true;

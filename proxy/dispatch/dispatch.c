@@ -73,9 +73,9 @@ static uint64_t oldest_wait(const struct server_pool *p)
 }
 
 /* A request that was only read and of which nothing was passed on may simply run elsewhere, once. */
-static bool may_retry(const struct ticket *t)
+static bool may_retry(const struct dispatch *d, const struct ticket *t)
 {
-    return t->shareable && !t->replied && !t->retried && !t->is_probe;
+    return !d->is_closing && t->shareable && !t->replied && !t->retried && !t->is_probe;
 }
 
 static void lose_ticket(struct dispatch *d, struct server *s, struct ticket *t, const char *reason)
@@ -88,7 +88,7 @@ static void lose_ticket(struct dispatch *d, struct server *s, struct ticket *t, 
         pw_cache_fill_abandon(t->fill);
         t->fill = NULL;
     }
-    if (may_retry(t)) {
+    if (may_retry(d, t)) {
         t->retried = true;
         t->sent_ops = 0;
         t->failed = false;
@@ -212,6 +212,7 @@ struct dispatch *pw_dispatch_new(const struct dispatch_shared *shared, const str
 
 void pw_dispatch_close_servers(struct dispatch *d)
 {
+    d->is_closing = true;
     pw_cancel_close_all(d);
     PW_HASHMAP_FOR(&d->pools, h, tmp)
     {

@@ -49,6 +49,7 @@ struct dispatch {
     struct list pinned;                   /* clients pinned for a reason, for SHOW PINS */
     struct list cancellers;               /* cancel connections under way */
     struct list leftovers;                /* writes whose client is gone; OWN */
+    bool is_closing;                      /* no server will be opened any more */
     struct ticket_pool tickets;
     struct hashmap flights; /* unsent leaders by key */
     struct family_speed speed[SPEED_SLOTS];

@@ -447,11 +447,10 @@ void pw_effects_end(struct dispatch *d, struct ticket *t, struct server *s)
         pw_names_clear(&c->portals);
         pw_stat_add(&c->pool->stats->xacts, 1);
         pw_metric_inc(d->env.metrics, PW_METRIC_TRANSACTIONS);
-        if (was_in_txn) {
-            uint64_t took = d->env.loop->now_us - c->txn_start_us;
-            pw_stat_add(&c->pool->stats->xact_us, took);
+        uint64_t took = d->env.loop->now_us - (was_in_txn ? c->txn_start_us : t->sent_us);
+        pw_stat_add(&c->pool->stats->xact_us, took);
+        if (was_in_txn)
             pw_metric_observe(d->env.metrics, PW_HIST_TRANSACTION, took);
-        }
         if ((t->flags & PLAN_F_UNPINS) && !t->failed) {
             pw_client_set_pins(c, pins_after_discard(t));
             if (!c->translate && c->stmts.map.count && s->needs_reset == SERVER_RESET_NOTHING)

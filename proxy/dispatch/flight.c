@@ -41,7 +41,7 @@ bool pw_flight_join(struct dispatch *d, struct ticket *t)
 {
     if (leaves_at_once(t))
         return false;
-    if (!d->conf->batch.single_flight || d->conf->pgweir.mode != CONF_MODE_OPTIMIZE || t->no_join)
+    if (!d->conf->batch.single_flight || t->no_join)
         return false;
     struct reply_shape shape;
     if (t->key.len == 0) {
@@ -50,6 +50,10 @@ bool pw_flight_join(struct dispatch *d, struct ticket *t)
             return false;
     }
     struct flight *f = find(d, t);
+    if (f && d->conf->pgweir.mode == CONF_MODE_OBSERVE) { /* only said, not done */
+        pw_metric_inc(d->env.metrics, PW_METRIC_BATCH_JOINED);
+        return false;
+    }
     if (f && f->followers.count < FOLLOWERS_MAX) {
         pw_ticket_enter(t, TICKET_JOINED);
         t->joined = f;

@@ -28,6 +28,12 @@
 
 enum { PROMOTE_AFTER = 5, CUSTOM_PLANS = 5, LITERAL_MAX = 1024 };
 
+/* Then it is only counted what would be promoted. */
+static bool is_only_observing(const struct dispatch *d)
+{
+    return d->conf->pgweir.mode == CONF_MODE_OBSERVE;
+}
+
 /* ---- simple queries */
 
 /* The value that PostgreSQL reads from the literal: of plain spellings only. */
@@ -83,10 +89,14 @@ static void promote_query(struct dispatch *d, struct ticket *t)
         pw_stmt_unref(stmt);
         return;
     }
+    pw_metric_inc(d->env.metrics, PW_METRIC_BATCH_PROMOTED);
+    if (is_only_observing(d)) {
+        pw_stmt_unref(stmt);
+        return;
+    }
     t->ops[0].stmt = stmt;
     t->ops[0].named = true;
     t->promoted = true;
-    pw_metric_inc(d->env.metrics, PW_METRIC_BATCH_PROMOTED);
 }
 
 /* What a simple query is told, from RowDescription to ReadyForQuery, is what these are answered
@@ -134,9 +144,9 @@ static void promote_unnamed(struct dispatch *d, struct ticket *t)
     if (!stmt->plain || stmt->parses <= PROMOTE_AFTER ||
         !pw_plan_has(t->plans[0], PLAN_F_CACHEABLE))
         return;
-    t->ops[0].named = t->ops[1].named = true;
-    t->promoted = true;
     pw_metric_inc(d->env.metrics, PW_METRIC_BATCH_PROMOTED);
+    if (!is_only_observing(d))
+        t->promoted = t->ops[0].named = t->ops[1].named = true;
 }
 
 bool pw_promote_is_worn(const struct server_stmt *known)
@@ -151,8 +161,7 @@ bool pw_promote_is_worn(const struct server_stmt *known)
 
 void pw_promote(struct dispatch *d, struct ticket *t)
 {
-    if (!t->shareable || t->again || t->sent_ops > 0 || !d->conf->batch.promote ||
-        d->conf->pgweir.mode != CONF_MODE_OPTIMIZE)
+    if (!t->shareable || t->again || t->sent_ops > 0 || !d->conf->batch.promote)
         return;
     if (t->is_simple)
         promote_query(d, t);

@@ -206,13 +206,9 @@ static void on_hurry(uv_timer_t *t)
 static void shut_down(struct worker *w)
 {
     uint64_t give_up = pw_clock_us() + 2000000;
+    pw_dispatch_close_servers(w->dispatch);
     uv_timer_start(&w->second, on_hurry, 10, 10);
-    for (;;) {
-        /* Twice: what a lost server was at work on waits for another, and may have had one opened. */
-        pw_dispatch_close_servers(w->dispatch);
-        pw_dispatch_close_servers(w->dispatch);
-        if (is_quiet(w))
-            break;
+    while (!is_quiet(w)) {
         if (pw_clock_us() > give_up) /* a client that does not take its last bytes */
             PW_LIST_FOR(&w->by_state[SESSION_CLOSING], n, tmp)
                 pw_stream_close(&PW_LIST_ENTRY(n, struct session, state_link)->stream, false);

@@ -157,6 +157,31 @@ class OneTurn(Base):
         self.assertEqual(self.count("pipelined"), before)
 
 
+class Observing(Base):
+    """Counted as if, and each is executed by itself."""
+    database = {"pool_size": 1}
+    sections = dict(Base.sections, pgweir={"workers": 1, "mode": "observe"})
+
+    def test_single_flight(self):
+        sql = "select v from thing where k = 7 or v = 'nothing'"
+        conns = [self.client() for _ in range(4)]
+        self.warm(sql, *conns)
+        before, executions = self.count("joined"), self.count("executions")
+        for answer in self.queue([(conn, sql) for conn in conns]):
+            self.assertEqual(self.rows(answer), [[b"v7"]])
+        self.assertEqual(self.count("joined") - before, 3)
+        self.assertEqual(self.count("executions") - executions, 4)
+
+    def test_pipeline_and_promotion(self):
+        conns = [self.client() for _ in range(4)]
+        wait_until(lambda: self.warm("select v from thing where k = 50", *conns) or self.count("promoted") > 0, "a promotion")
+        pipelined, promoted = self.count("pipelined"), self.count("promoted")
+        answers = self.queue([(conn, "select v from thing where k = %d" % k) for k, conn in enumerate(conns, 1)])
+        self.assertEqual([self.rows(answer) for answer in answers], [[[b"v%d" % k]] for k in range(1, 5)])
+        self.assertGreaterEqual(self.count("pipelined") - pipelined, 3)
+        self.assertEqual(self.count("promoted") - promoted, 4)
+
+
 class Off(Base):
     database = {"pool_size": 1}
     sections = dict(Base.sections, batch={"single_flight": "off", "pipeline": "off"})

@@ -15,13 +15,10 @@
 
 enum { DOCUMENT_MAX = 1 << 20 };
 
-/* A file of the repository, found from this one. */
 static char *read_repository_file(const char *name, size_t *len)
 {
-    static const char here[] = "tests/unit/conf/test_document.c";
     char path[4096];
-    size_t root = strlen(__FILE__) - strlen(here);
-    snprintf(path, sizeof path, "%.*s%s", (int)root, __FILE__, name);
+    snprintf(path, sizeof path, "%s/%s", PW_SOURCE_DIR, name);
     char *text = pw_file_read(path, DOCUMENT_MAX, len);
     if (!text)
         fail_msg("cannot read %s", path);

@@ -162,13 +162,10 @@ static void amd_is_read(void **state)
 
 static void build_fake_nvml(char *path, size_t size)
 {
-    char command[600], source[300];
-    snprintf(source, sizeof source, "%s", __FILE__);
-    char *slash = strrchr(source, '/');
-    assert_non_null(slash);
-    *slash = '\0';
+    char command[600];
     under("libnvidia-ml.so.1", path, size);
-    snprintf(command, sizeof command, "cc -shared -fPIC -o '%s' '%s/fake_nvml.c'", path, source);
+    snprintf(command, sizeof command, "cc -shared -fPIC -o '%s' '%s/tests/unit/metrics/fake_nvml.c'", path,
+             PW_SOURCE_DIR);
     assert_int_equal(system(command), 0);
 }
 
