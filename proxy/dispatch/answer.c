@@ -22,6 +22,8 @@ void pw_answer_drop_until_sync(struct server *s, struct ticket *t)
                 s->unnamed = NULL;
             }
         }
+        if (dropped.kind == EXPECT_CLOSE && dropped.action == EXPECT_SKIP)
+            s->stmts_doubtful = true; /* of what was forgotten when the Close was sent, and is still there */
         pw_stmt_unref(dropped.stmt);
     }
 }
@@ -82,8 +84,8 @@ static bool rename_error(struct intake *r, struct ticket *t, const struct expect
 /* Names that the refused message and those after it would have defined. */
 static void undo_names(struct ticket *t, const struct expect *at)
 {
-    const struct op *op =
-        at->action == EXPECT_FORWARD && at->op < t->n_ops ? &t->ops[at->op] : NULL;
+    bool is_theirs = at->action == EXPECT_FORWARD || (at->action == EXPECT_FAKE && t->promoted);
+    const struct op *op = is_theirs && at->op < t->n_ops ? &t->ops[at->op] : NULL;
     if (!t->client)
         return;
     pw_client_undo_names(t->client, t, op ? at->op : 0);
@@ -129,7 +131,7 @@ static enum verdict on_error(struct intake *r, struct slice body)
     if (!e)
         return s->holder && fatal ? PASS : BROKEN;
     struct ticket *t = e->ticket;
-    if (t && !fatal && pw_promote_refused(t, s))
+    if (t && !fatal && pw_promote_refused(t, s, body))
         return DROP;
     if (is_own_definition(s, e) && !fatal) { /* it will be missed where it is used */
         pw_stmt_unref(pw_intake_pop(s).stmt);
@@ -180,9 +182,13 @@ static enum verdict on_error(struct intake *r, struct slice body)
     return renamed ? DROP : PASS;
 }
 
-static void on_copy_in(struct intake *r, struct ticket *t, struct expect *e)
+/* False: the server broke the protocol: nothing that copies is sent in front of others' requests. */
+static bool on_copy_in(struct intake *r, struct ticket *t, struct expect *e)
 {
     struct server *s = r->s;
+    for (uint32_t i = 0; i < s->expects.count; i++)
+        if (pw_expect_at(&s->expects, i)->ticket != t)
+            return false;
     s->in_copy = true;
     t->in_copy_in = true;
     if (e->kind == EXPECT_EXECUTE) {
@@ -198,6 +204,7 @@ static void on_copy_in(struct intake *r, struct ticket *t, struct expect *e)
         pw_expect_push(&s->expects, copy);
         t->has_sync = false;
     }
+    return true;
 }
 
 /* The client's names were settled when the request was read (dealloc.c), and ours on the server when it was sent. Not so
@@ -305,8 +312,10 @@ static enum verdict on_async(struct intake *r, uint8_t type, struct slice body)
     struct server *s = r->s;
     struct expect *e = pw_expect_head(&s->expects);
     struct ticket *t = e ? e->ticket : NULL;
-    bool ours = e && e->action == EXPECT_SKIP &&
-                !(t && t->is_asking && type != BACK_NOTICE_RESPONSE);
+    bool to_client = t && ((t->is_asking && type != BACK_NOTICE_RESPONSE) ||
+                           (t->is_simple && t->promoted && type == BACK_NOTICE_RESPONSE &&
+                            (e->kind == EXPECT_PARSE || e->kind == EXPECT_BIND) && !t->is_gated));
+    bool ours = e && e->action == EXPECT_SKIP && !to_client;
     struct name_value nv;
     if (e && e->kind == EXPECT_PARSE && e->stmt)
         e->stmt->plain = false; /* a notice belongs to each Parse */
@@ -395,8 +404,7 @@ enum verdict pw_answer_message(struct intake *r, const struct frame *f, struct s
         note_tag(r, t, e, body);
         pw_effects_progress(r->d, t);
     } else if (f->type == BACK_COPY_IN_RESPONSE && forward) {
-        on_copy_in(r, t, e);
-        return PASS;
+        return on_copy_in(r, t, e) ? PASS : BROKEN;
     } else if (f->type == BACK_COPY_BOTH_RESPONSE) {
         return BROKEN; /* replication is refused at login outside session mode */
     } else if (f->type == BACK_COPY_OUT_RESPONSE && t->fill) {
@@ -408,6 +416,8 @@ enum verdict pw_answer_message(struct intake *r, const struct frame *f, struct s
         s->in_copy = false;
     }
     if (done) {
+        if (f->type == BACK_PARSE_COMPLETE && e->stmt && !e->unnamed)
+            pw_server_stmts_confirm(&s->stmts, e->stmt);
         bool gate = e->kind == EXPECT_CLOSE && !forward && t && t->is_gated;
         pw_stmt_unref(pw_intake_pop(s).stmt);
         if (gate)

@@ -326,6 +326,10 @@ void pw_server_unhold(struct dispatch *d, struct server *s)
 {
     s->holder = NULL;
     s->shared = false;
+    if (s->paused) { /* by a client that did not read, and is gone */
+        s->paused = false;
+        pw_stream_resume(&s->stream);
+    }
     if (s->dedicated) {
         pw_server_close(s, "its client is gone");
         return;

@@ -89,7 +89,7 @@ void pw_dispatch_submit(struct client *c);
 /* The client holds a server and its open ticket or COPY may be written to directly. */
 static inline bool pw_client_is_attached(const struct client *c)
 {
-    return c->server != NULL;
+    return c->server != NULL && !(c->ticket && c->ticket->is_replaying); /* nothing overtakes its settings */
 }
 /* Raw bytes (a whole message, or a part of one) straight to the held server. */
 void pw_dispatch_write(struct client *c, const void *data, size_t len);

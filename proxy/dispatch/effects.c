@@ -165,6 +165,20 @@ bool pw_effects_has_written(const struct client *c)
     return c->n_txn_tables || c->n_txn_siblings || c->txn_wrote_all || c->txn_catalog || c->txn_rights;
 }
 
+/* Also to names that were first used since the write began. */
+static void announce_to_siblings(struct dispatch *d, const struct client *c)
+{
+    uint32_t ids[CLIENT_SIBLINGS_MAX];
+    size_t n = pw_databases_siblings(d->shared->databases, c->pool->database_id, ids, CLIENT_SIBLINGS_MAX);
+    if (n > CLIENT_SIBLINGS_MAX)
+        pw_cache_bump_all(d->shared->cache);
+    for (size_t i = 0; i < n && i < CLIENT_SIBLINGS_MAX; i++) {
+        pw_cache_bump_database(d->shared->cache, ids[i]);
+        if (c->txn_catalog || c->txn_rights)
+            pw_planner_catalog_changed(d->shared->planner, ids[i]);
+    }
+}
+
 static void announce(struct dispatch *d, struct client *c)
 {
     struct cache *cache = d->shared->cache;
@@ -177,11 +191,8 @@ static void announce(struct dispatch *d, struct client *c)
         pw_cache_bump_database(cache, db);
     for (uint32_t i = 0; i < c->n_txn_tables; i++)
         pw_cache_bump_table(cache, db, c->txn_tables[i]);
-    for (uint32_t i = 0; i < c->n_txn_siblings; i++) {
-        pw_cache_bump_database(cache, c->txn_siblings[i]);
-        if (c->txn_catalog || c->txn_rights)
-            pw_planner_catalog_changed(d->shared->planner, c->txn_siblings[i]);
-    }
+    if (pw_effects_has_written(c))
+        announce_to_siblings(d, c);
 }
 
 /* An autocommitted statement is visible to others before its CommandComplete arrives. */

@@ -25,6 +25,7 @@
 #include "proxy/dispatch/receive_priv.h"
 #include "proxy/dispatch/send_priv.h"
 #include "proxy/wire/emit.h"
+#include "proxy/wire/errfields.h"
 
 enum { PROMOTE_AFTER = 5, CUSTOM_PLANS = 5, LITERAL_MAX = 1024 };
 
@@ -73,7 +74,8 @@ static void promote_query(struct dispatch *d, struct ticket *t)
 {
     const struct plan *plan = t->plans[0];
     const struct plan_context *ctx = t->settings->plan_context;
-    if (t->promoted || !t->n_literals || !pw_plan_is_current(ctx, plan))
+    if (t->promoted || !t->n_literals || !pw_plan_is_current(ctx, plan) ||
+        pw_settings_get(t->settings, "log_parameter_max_length_on_error")) /* errors would show it */
         return;
     struct slice text = pw_slice(plan->prepared->text, plan->prepared->text_len),
                  types = pw_slice(plan->prepared->types, 2 + 4 * (size_t)t->n_literals);
@@ -169,14 +171,20 @@ void pw_promote(struct dispatch *d, struct ticket *t)
         promote_unnamed(d, t);
 }
 
-bool pw_promote_refused(struct ticket *t, struct server *s)
+/* Cancelled, or too late: it would be so wherever the request was at work, and is not to be tried again. */
+static bool is_interruption(struct slice error)
+{
+    return !strncmp(pw_errfields_sqlstate(error).ptr, "57", 2);
+}
+
+bool pw_promote_refused(struct ticket *t, struct server *s, struct slice error)
 {
     const struct expect *head = pw_expect_head(&s->expects);
     if (t->is_gated || t->is_replaying) /* it is about the session's settings, in front of the request */
         return false;
     bool unsaid = t->is_simple ? head->action == EXPECT_SKIP && head->kind != EXPECT_QUERY
                                : head->action == EXPECT_FAKE;
-    if (!t->promoted || !t->client || !unsaid)
+    if (!t->promoted || !t->client || !unsaid || is_interruption(error))
         return false;
     pw_stmt_retire(t->ops[0].stmt);
     pw_answer_drop_until_sync(s, t);

@@ -290,6 +290,8 @@ static bool receiver_is_congested(struct server *s)
     bool congested = c && pw_stream_is_congested(c->stream);
     if (congested && !s->paused)
         pw_stream_pause(&s->stream);
+    else if (!congested && s->paused)
+        pw_stream_resume(&s->stream);
     s->paused = congested;
     return congested;
 }

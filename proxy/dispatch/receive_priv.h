@@ -38,7 +38,7 @@ void pw_answer_drop_until_sync(struct server *s, struct ticket *t);
 
 /* promote.c: an ErrorResponse to a promoted request of which nothing was answered so far. False: it
  * goes the usual way. True: it is dropped and, at the ReadyForQuery (THEN_AGAIN), */
-bool pw_promote_refused(struct ticket *t, struct server *s);
+bool pw_promote_refused(struct ticket *t, struct server *s, struct slice error);
 /* ... the request is sent as it came. */
 void pw_promote_again(struct dispatch *d, struct ticket *t, struct server *s);
 

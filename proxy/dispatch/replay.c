@@ -154,7 +154,8 @@ static void fail_replay(struct dispatch *d, struct ticket *t, struct server *s)
     snprintf(message, sizeof message,
              "the session's settings could not be restored on the server connection: %.*s",
              (int)(text.len < 150 ? text.len : 150), text.ptr);
-    pw_client_undo_names(t->client, t, 0);
+    if (t->client)
+        pw_client_undo_names(t->client, t, 0);
     pw_ticket_fail_sent(d, t, s, PW_INTERNAL, message); /* and whatever it says now is nobody's */
 }
 
@@ -190,6 +191,8 @@ void pw_ticket_replayed(struct dispatch *d, struct ticket *t, struct server *s)
         if (waited) {
             pw_lookup_begin_fill(d, t);
             pw_send_rest(d, t, s);
+            if (!t->has_sync && t->client) /* it goes on: see pw_client_is_attached */
+                t->client->sink->on_attached(t->client);
         }
         pw_cancel_after_replay(d, t);
     }

@@ -66,14 +66,22 @@ static void make_room(struct dispatch *d, struct server *s, struct ticket *t,
     }
 }
 
-/* A definition under our name, which the server does not have as far as we know. */
+/* A definition that is there for sure. One that another request, still under way, was the first to send may
+ * not come to be: that request may fail in front of it. */
+static bool is_sure(const struct server *s, const struct server_stmt *known)
+{
+    return known && (known->confirmed || s->in_flight <= 1);
+}
+
+/* A definition under our name, which the server does not have for sure. */
 static struct server_stmt *send_ours(struct dispatch *d, struct server *s, struct ticket *t,
                                      struct stmt *stmt)
 {
     struct slice name = pw_slice_str(stmt->server_name);
+    bool perhaps_there = s->stmts_doubtful || pw_server_stmts_touch(&s->stmts, stmt);
     struct server_stmt *fresh = pw_server_stmts_add(&s->stmts, stmt);
     make_room(d, s, t, stmt);
-    if (s->stmts_doubtful)
+    if (perhaps_there)
         send_close(d, s, t, name);
     send_parse(d, s, name, pw_stmt_text(stmt), pw_stmt_types(stmt));
     return fresh;
@@ -84,7 +92,7 @@ void pw_send_prepared(struct dispatch *d, struct server *s, struct ticket *t, st
     struct stmt *stmt = op->stmt;
     if (op->named) {
         struct server_stmt *known = pw_server_stmts_touch(&s->stmts, stmt);
-        bool reused = known != NULL;
+        bool reused = is_sure(s, known);
         if (!reused)
             known = send_ours(d, s, t, stmt);
         known->binds += op->kind == EXPECT_BIND;
@@ -145,9 +153,17 @@ static void op_parse(struct dispatch *d, struct server *s, struct ticket *t, str
         pw_server_stmts_forget(&s->stmts, op->stmt);
         known = NULL;
     }
-    if (known && !refused) {
+    if (is_sure(s, known) && !refused) {
         pw_metric_inc(d->env.metrics, PW_METRIC_PREPARES_REUSED);
         pw_send_expect(s, t, op, EXPECT_PARSE, EXPECT_FAKE);
+        return;
+    }
+    if (known && refused) { /* what is there stays, whatever becomes of this one */
+        send_parse(d, s, pw_slice_str(op->stmt->server_name), pw_stmt_text(op->stmt), pw_stmt_types(op->stmt));
+        pw_send_expect(s, t, op, EXPECT_PARSE, EXPECT_FORWARD);
+        struct expect *last = pw_expect_at(&s->expects, s->expects.count - 1);
+        pw_stmt_unref(last->stmt);
+        last->stmt = NULL;
         return;
     }
     send_ours(d, s, t, op->stmt);

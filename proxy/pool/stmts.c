@@ -179,6 +179,13 @@ struct server_stmt *pw_server_stmts_add(struct server_stmts *s, struct stmt *stm
     return fresh;
 }
 
+void pw_server_stmts_confirm(struct server_stmts *s, const struct stmt *stmt)
+{
+    struct server_stmt *known = find(s, stmt);
+    if (known)
+        known->confirmed = true;
+}
+
 void pw_server_stmts_forget(struct server_stmts *s, const struct stmt *stmt)
 {
     struct server_stmt *known = find(s, stmt);

@@ -71,6 +71,7 @@ struct server_stmt {
     struct list_node lru;
     struct stmt *stmt; /* REF */
     uint32_t binds;    /* since it was prepared; the sender counts */
+    bool confirmed;    /* ParseComplete has come */
 };
 
 struct server_stmts {
@@ -83,6 +84,7 @@ void pw_server_stmts_clear(struct server_stmts *s);
 /* Makes it the newest; NULL: not known there. Both: BORROW until it is forgotten or evicted. */
 struct server_stmt *pw_server_stmts_touch(struct server_stmts *s, const struct stmt *stmt);
 struct server_stmt *pw_server_stmts_add(struct server_stmts *s, struct stmt *stmt);
+void pw_server_stmts_confirm(struct server_stmts *s, const struct stmt *stmt);
 void pw_server_stmts_forget(struct server_stmts *s, const struct stmt *stmt);
 /* The oldest when there are more than max, for closing; returns a reference (and forgets it), or NULL. */
 struct stmt *pw_server_stmts_evict(struct server_stmts *s, size_t max, const struct stmt *keep);

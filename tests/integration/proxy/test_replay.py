@@ -1,8 +1,14 @@
 #!/usr/bin/python3
 """Settings that are replayed cost no round trip, and a request is executed with them or not at all."""
+import json
+import os
+import signal
+import socket
+import struct
+
 import support
 from relay import Relay
-from support import pgwire
+from support import pgwire, wait_until
 
 SYNC = pgwire.msg("S")
 
@@ -202,6 +208,28 @@ class Refused(OneConnection):
         self.refuse("drop role gone", pgwire.query("insert into log values (current_user, 'dropped')"),
                     "create role gone; grant gone to app")
         self.assertEqual(self.logged("dropped"), [])
+
+    def clients(self):
+        rows = [json.loads(line) for line in self.weir.console("SHOW CLIENTS \\j").splitlines() if line.startswith("{")]
+        return sum(row["user"] == "app" for row in rows)
+
+    def test_nobody_waits_any_more(self):
+        """The client is gone when its settings are refused."""
+        conn, other = self.client(user="app"), self.client(user="app")
+        conn.simple("set role gone")
+        other.simple("set role two")
+        backend = int(other.value("select pg_backend_pid()"))
+        self.cluster.sql("revoke gone from app")
+        try:
+            os.kill(backend, signal.SIGSTOP)
+            conn.send(extended("select current_user") + SYNC)
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, not only an end
+            conn.drop()
+            wait_until(lambda: self.clients() == 1, "pgweir to notice that the client is gone")
+        finally:
+            os.kill(backend, signal.SIGCONT)
+            self.cluster.sql("grant gone to app")
+        self.assertEqual(other.value("select current_user"), "two")
 
     def test_those_behind_run_elsewhere(self):
         """Reads of others with the same settings were sent behind it: their own turn decides, not its failure."""
