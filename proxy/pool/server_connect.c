@@ -317,12 +317,14 @@ struct server *pw_server_launch(struct server_pool *pool, const struct server_la
 void pw_server_connect_step(struct server *s)
 {
     struct server_connect *c = s->connect;
-    if (s->eof && (s->state == SERVER_CONNECTING || c->in_handshake)) {
+    bool shaking_hands = s->state == SERVER_TLS && c->in_handshake;
+    if (s->eof && (s->state == SERVER_CONNECTING || shaking_hands)) {
         const char *text = pw_stream_error_text(&s->stream);
         pw_server_connect_failed(s,
-                                 c->text[0] ? c->text
-                                 : text[0]  ? text
-                                            : "connection refused",
+                                 c->text[0]      ? c->text
+                                 : text[0]       ? text
+                                 : shaking_hands ? "server closed the connection in the TLS handshake"
+                                                 : "connection refused",
                                  (struct slice){0});
         return;
     }

@@ -230,6 +230,10 @@ class OldServer(threading.Thread):
                 peer.close()
                 return
             text = stream.read(struct.unpack("!I", head[1:])[0] - 4)
+            if head[:1] != b"Q":  # settings: BEGIN, COMMIT
+                tag = pgwire.msg("C", b"BEGIN\0")
+                say({b"P": pgwire.msg("1"), b"B": pgwire.msg("2"), b"E": tag, b"C": pgwire.msg("3"), b"S": ready}[head[:1]])
+                continue
             self.asked.append(text)
             values = (b"t" if self.standby else b"f",) * 2 if b"pg_is_in_recovery" in text else (str(self.port).encode(),)
             row = struct.pack("!H", len(values)) + b"".join(struct.pack("!I", len(v)) + v for v in values)
