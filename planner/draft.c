@@ -52,6 +52,7 @@ void pw_draft_free(struct draft *d)
     PW_FREE(d->read.oids);
     PW_FREE(d->written.oids);
     PW_FREE(d->removed.oids);
+    PW_FREE(d->functions.oids);
     pw_plan_keys_free(d->key_read);
     d->key_read = NULL;
     for (uint32_t i = 0; i < d->n_keys_written; i++)
