@@ -118,8 +118,21 @@ static bool explain_runs(const cJSON *node)
     return runs;
 }
 
+/* All that functions may have done; which tables they write is never known. */
+static void take_effects(struct draft *to, const struct draft *from)
+{
+    to->flags |= from->flags & (PLAN_F_CONTEXT | PLAN_F_CATALOG | PLAN_F_RIGHTS | PLAN_F_SEQUENCE |
+                                PLAN_F_CURRVAL | PLAN_F_SESSION_READ | PLAN_F_LOCKS);
+    if (from->flags & PLAN_F_WRITES_ALL)
+        pw_draft_writes_all(to);
+    for (int why = 0; why < PIN_REASON_COUNT; why++) {
+        if (from->pins & PIN_BIT(why))
+            pw_draft_pin(to, (enum pin_reason)why);
+    }
+}
+
 /* Plain EXPLAIN plans and does not run. The planner calls immutable and stable functions; what says
- * so and is of a user's making may call another that writes. */
+ * so and is of a user's making may call another that writes, or leaves something behind. */
 static void explain_plan(struct classify *c, const cJSON *query)
 {
     struct draft inner, *outer = c->d;
@@ -128,8 +141,9 @@ static void explain_plan(struct classify *c, const cJSON *query)
     inner_query(c, query);
     c->d = outer;
     outer->needs_catalog = outer->needs_catalog || inner.needs_catalog;
-    if (inner.user_code && (inner.flags & PLAN_F_WRITES_ALL))
-        pw_draft_writes_all(outer);
+    outer->is_guess = outer->is_guess || inner.is_guess;
+    if (inner.user_code)
+        take_effects(outer, &inner);
     pw_draft_free(&inner);
 }
 

@@ -41,6 +41,10 @@ static const char *const setup[] = {
     "plpgsql IMMUTABLE AS $$BEGIN RETURN %s; END$$', i, CASE i WHEN 1100 THEN '1' WHEN 30 THEN "
     "'w(1)' "
     "ELSE 'far' || i + 1 || '()' END); END LOOP; END $do$",
+    "CREATE FUNCTION sets() RETURNS text LANGUAGE plpgsql IMMUTABLE AS "
+    "$$ BEGIN RETURN set_config('search_path', 's', false); END $$",
+    "CREATE FUNCTION sets_much() RETURNS text LANGUAGE plpgsql IMMUTABLE AS "
+    "$$ BEGIN LISTEN x; PERFORM pg_advisory_lock(1), nextval('z'); RETURN sets(); END $$",
     "CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT twice($1) + "
     "twice($1)'",
 };
@@ -58,6 +62,11 @@ static const struct {
     {"select far10()", PLAN_WHY_VOLATILE_FUNCTION, PLAN_F_WRITES_ALL, PLAN_F_PINS},
     {"select far31()", PLAN_WHY_UNKNOWN_FUNCTION, PLAN_F_WRITES_ALL | PLAN_F_PINS, 0},
     {"select far1000(), far1000()", PLAN_WHY_NOT_NONE, PLAN_F_CACHEABLE | PLAN_F_PIPELINE, 0},
+    {"explain select sets()", PLAN_WHY_NOT_SELECT, PLAN_F_PINS | PLAN_F_CONTEXT, PLAN_F_WRITES},
+    {"explain select 1 from t where sets_much() is null", PLAN_WHY_NOT_SELECT,
+     PLAN_F_PINS | PLAN_F_CONTEXT | PLAN_F_SEQUENCE | PLAN_F_LOCKS, PLAN_F_WRITES},
+    {"explain select set_config('a.b', 'c', false)", PLAN_WHY_NOT_SELECT, 0, PLAN_F_PINS},
+    {"explain delete from t", PLAN_WHY_NOT_SELECT, 0, PLAN_F_WRITES | PLAN_F_PINS},
     {"select twice(1)", PLAN_WHY_NOT_NONE, PLAN_F_CACHEABLE, 0},
     {"select x operator(s.=) 1 from t where x = 1", PLAN_WHY_NOT_NONE,
      PLAN_F_CACHEABLE | PLAN_F_PIPELINE, 0},

@@ -153,6 +153,7 @@ static const struct {
     {"call p(1)", PLAN_WRITE, UNKNOWN_CALL | PLAN_F_CATALOG | PLAN_F_RIGHTS | PLAN_F_SEQUENCE,
      WHY(NOT_SELECT), PIN_FUNCTION},
     {"explain select * from t", PLAN_UTILITY, 0, WHY(NOT_SELECT), PIN_NONE},
+    {"explain select my_function(1)", PLAN_UTILITY, WALL | PIN, WHY(NOT_SELECT), PIN_FUNCTION},
     {"explain delete from t", PLAN_UTILITY, 0, WHY(NOT_SELECT), PIN_NONE},
     {"explain analyze delete from t", PLAN_WRITE, INS, WHY(NOT_SELECT), PIN_NONE},
     {"explain (analyze, costs off) delete from t", PLAN_WRITE, INS, WHY(NOT_SELECT), PIN_NONE},

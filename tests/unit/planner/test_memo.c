@@ -294,6 +294,7 @@ static void test_what_waits_for_the_catalog(void **state)
     } rows[] = {
         {"create temp table x (a int)", true}, {"create temp table x as select 1", true},
         {"select 1 into temp x", true},        {"comment on table t is 'x'", true},
+        {"explain select no_such_f(1)", true}, {"explain select lower('x')", false},
         {"create table x (a int)", false},     {"truncate t", false},
     };
     struct fixture f;
