@@ -148,8 +148,10 @@ static void look_into(struct draft *d, const struct catalog *c, const struct cat
 }
 
 /* Aggregates of users are here too: they bear no name of ours. */
-static void builtin_function(struct draft *d, const struct cat_function *f)
+static void builtin_function(struct draft *d, const struct catalog *c, const struct cat_function *f)
 {
+    if (f->source)
+        pw_effects_body(d, c, f->source, NULL);
     bool is_ours = f->object.oid < FIRST_USER_OID;
     enum effect_kind kind = is_ours ? pw_effects_builtin(f->object.name) : EFFECT_NONE;
     if (kind != EFFECT_NONE) {
@@ -188,10 +190,9 @@ static void written_function(struct draft *d, const struct catalog *c, const str
 {
     struct body_seen seen = {0};
     if (!f->source || !*f->source) {
-        if (f->volatility == 'v')
-            unknown_function(d, PLAN_WHY_VOLATILE_FUNCTION);
-        else
-            pw_draft_refuse(d, PLAN_WHY_UNKNOWN_FUNCTION);
+        /* One that says it changes nothing may call another that does. */
+        unknown_function(d, f->volatility == 'v' ? PLAN_WHY_VOLATILE_FUNCTION
+                                                 : PLAN_WHY_UNKNOWN_FUNCTION);
         return;
     }
     look_into(d, c, f, &seen);
@@ -213,7 +214,7 @@ void pw_effects_overload(struct draft *d, const struct catalog *c, const struct 
         use_defaults(d, c, f);
     switch (f->language) {
     case CAT_LANGUAGE_BUILTIN:
-        builtin_function(d, f);
+        builtin_function(d, c, f);
         break;
     case CAT_LANGUAGE_SQL:
     case CAT_LANGUAGE_PLPGSQL:

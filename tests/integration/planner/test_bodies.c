@@ -45,6 +45,18 @@ static const char *const setup[] = {
     "$$ BEGIN RETURN set_config('search_path', 's', false); END $$",
     "CREATE FUNCTION sets_much() RETURNS text LANGUAGE plpgsql IMMUTABLE AS "
     "$$ BEGIN LISTEN x; PERFORM pg_advisory_lock(1), nextval('z'); RETURN sets(); END $$",
+    "CREATE FUNCTION step(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT w($2)'",
+    "CREATE FUNCTION \"the End\"(int) RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN w($1); "
+    "END'",
+    "CREATE AGGREGATE steps(int) (sfunc = step, stype = int, initcond = '0')",
+    "CREATE AGGREGATE ends(int) (sfunc = int4pl, finalfunc = \"the End\", stype = int, initcond = "
+    "'0')",
+    "CREATE AGGREGATE plain(int) (sfunc = int4pl, stype = int, initcond = '0')",
+    "CREATE FUNCTION tree(int) RETURNS int LANGUAGE sql IMMUTABLE RETURN w($1)",
+    "CREATE FUNCTION leaf(int) RETURNS int LANGUAGE sql IMMUTABLE BEGIN ATOMIC SELECT $1 + 1; END",
+    "DO $do$ BEGIN EXECUTE format('CREATE FUNCTION long() RETURNS int LANGUAGE plpgsql IMMUTABLE "
+    "AS "
+    "%L', 'BEGIN RETURN 1; END' || repeat(' ', 32000)); END $do$",
     "CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT twice($1) + "
     "twice($1)'",
 };
@@ -67,6 +79,12 @@ static const struct {
      PLAN_F_PINS | PLAN_F_CONTEXT | PLAN_F_SEQUENCE | PLAN_F_LOCKS, PLAN_F_WRITES},
     {"explain select set_config('a.b', 'c', false)", PLAN_WHY_NOT_SELECT, 0, PLAN_F_PINS},
     {"explain delete from t", PLAN_WHY_NOT_SELECT, 0, PLAN_F_WRITES | PLAN_F_PINS},
+    {"select steps(x) from t", PLAN_WHY_VOLATILE_FUNCTION, PLAN_F_WRITES_ALL, PLAN_F_PINS},
+    {"select ends(x) from t", PLAN_WHY_VOLATILE_FUNCTION, PLAN_F_WRITES_ALL, PLAN_F_PINS},
+    {"select plain(x) from t", PLAN_WHY_NOT_NONE, PLAN_F_CACHEABLE | PLAN_F_PIPELINE, 0},
+    {"select tree(1)", PLAN_WHY_VOLATILE_FUNCTION, PLAN_F_WRITES_ALL, PLAN_F_PINS},
+    {"select leaf(1)", PLAN_WHY_NOT_NONE, PLAN_F_CACHEABLE | PLAN_F_PIPELINE, 0},
+    {"select long()", PLAN_WHY_UNKNOWN_FUNCTION, PLAN_F_WRITES_ALL | PLAN_F_PINS, 0},
     {"select twice(1)", PLAN_WHY_NOT_NONE, PLAN_F_CACHEABLE, 0},
     {"select x operator(s.=) 1 from t where x = 1", PLAN_WHY_NOT_NONE,
      PLAN_F_CACHEABLE | PLAN_F_PIPELINE, 0},
@@ -123,6 +141,20 @@ static void test_assignments(void **state)
     changed(l, "DROP OPERATOR s.= (s.m, int)");
 }
 
+/* Called without being named. */
+static void test_casts(void **state)
+{
+    struct live *l = *state;
+    live_sql(l,
+             "CREATE FUNCTION s.number(s.m) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT w(1)'");
+    changed(l, "CREATE CAST (s.m AS int) WITH FUNCTION s.number(s.m)");
+    const struct plan *p = live_plan(l, "select 'a'::s.m + x from t");
+    assert_true(pw_plan_has(p, PLAN_F_WRITES_ALL));
+    assert_false(pw_plan_has(p, PLAN_F_CACHEABLE));
+    pw_plan_unref(p);
+    changed(l, "DROP CAST (s.m AS int)");
+}
+
 static int before_all(void **state)
 {
     static struct live l;
@@ -145,6 +177,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_table),
         cmocka_unit_test(test_assignments),
+        cmocka_unit_test(test_casts),
     };
     return cmocka_run_group_tests(tests, before_all, after_all);
 }
