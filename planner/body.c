@@ -45,6 +45,17 @@ static bool names_date(const struct body *b)
     return false;
 }
 
+/* What a view or a policy calls is called where the relation is read. */
+static void on_relation(const struct body *b)
+{
+    uint64_t hash = pw_catalog_name_hash(b->word);
+    for (struct hash_node *n = pw_hashmap_first(&b->c->tables, hash); n; n = pw_hashmap_next(n)) {
+        const struct cat_table *t = PW_CONTAINER_OF(n, struct cat_table, object.node);
+        if (strcmp(t->object.name, b->word) == 0)
+            pw_effects_relation(b->d, b->c, t);
+    }
+}
+
 static void on_keyword(struct body *b)
 {
     static const char *const writes[] = {"insert", "update", "delete",  "merge", "truncate",
@@ -139,6 +150,7 @@ static void take_word(struct body *b)
     b->word[n] = 0;
     b->seen->dates = b->seen->dates || names_date(b);
     on_keyword(b);
+    on_relation(b);
     b->at_start = is_in(b->word, starts);
     if (is_call_next(b))
         on_call(b);
@@ -202,6 +214,7 @@ static void take_quoted(struct body *b)
     b->word[n] = 0;
     b->p = close;
     b->seen->dates = b->seen->dates || names_date(b);
+    on_relation(b);
     if (is_call_next(b))
         on_call(b);
 }

@@ -115,7 +115,8 @@ static void read_table(struct classify *c, const struct cat_table *t)
             note_session_read(d);
         return;
     }
-    if (!pw_oid_list_add(&d->read, t->object.oid))
+    (void)pw_oid_list_add(&d->read, t->object.oid); /* it may be there because a body names it */
+    if (!pw_oid_list_add(&d->opened, t->object.oid))
         return; /* seen before */
     if (t->is_temporary)
         pw_draft_refuse_both(d, PLAN_WHY_TEMP_TABLE);

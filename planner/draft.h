@@ -52,7 +52,9 @@ struct draft {
     const char *tag;               /* static */
     struct oid_list read, written;
     struct oid_list removed;   /* of written: rows may go or change, so that foreign keys act */
+    struct oid_list opened;    /* of read: followed to their views, policies and children */
     struct oid_list functions; /* of users, whose effects are here already */
+    struct oid_list views;     /* named in bodies, and tables with policies: the same */
     struct plan_set sets[DRAFT_SETS_MAX]; /* OWN the strings */
     uint32_t n_sets, n_statements;
     struct plan_keys *key_read;                     /* OWN */

@@ -130,13 +130,26 @@ enum { FIRST_USER_OID = 16384, PARSED_BODIES_MAX = 64 };
 
 /* True: look into it. What was looked into before has said all it has to say to this draft, so that
  * bodies that call each other cost no more than their length. */
+static bool is_first_time(struct draft *d, struct oid_list *seen, const struct cat_object *o)
+{
+    if (pw_oid_list_has(seen, o->oid))
+        return false;
+    if (seen->n < DRAFT_FUNCTIONS_MAX)
+        return pw_oid_list_add(seen, o->oid);
+    unknown_function(d, PLAN_WHY_UNKNOWN_FUNCTION);
+    return false;
+}
+
 static bool is_new(struct draft *d, const struct cat_function *f)
 {
-    if (f->object.oid < FIRST_USER_OID)
-        return true;
-    if (d->functions.n >= DRAFT_FUNCTIONS_MAX && !pw_oid_list_has(&d->functions, f->object.oid))
-        unknown_function(d, PLAN_WHY_UNKNOWN_FUNCTION);
-    return d->functions.n < DRAFT_FUNCTIONS_MAX && pw_oid_list_add(&d->functions, f->object.oid);
+    return f->object.oid < FIRST_USER_OID || is_first_time(d, &d->functions, &f->object);
+}
+
+void pw_effects_relation(struct draft *d, const struct catalog *c, const struct cat_table *t)
+{
+    const char *text = t->kind == 'v' ? t->view_text : t->row_security ? t->write_text : NULL;
+    if (text && !t->is_system && is_first_time(d, &d->views, &t->object))
+        pw_effects_body(d, c, text, NULL);
 }
 
 static void look_into(struct draft *d, const struct catalog *c, const struct cat_function *f,

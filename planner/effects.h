@@ -36,6 +36,8 @@ void pw_effects_operator(struct draft *d, const struct catalog_view *view, const
 /* Of one overload and, when it is written in a language, of all that its body may call; each body
  * is looked into once for a draft. */
 void pw_effects_overload(struct draft *d, const struct catalog *c, const struct cat_function *f);
+/* A relation that a body may read: the functions in its query or its policies. */
+void pw_effects_relation(struct draft *d, const struct catalog *c, const struct cat_table *t);
 void pw_effects_trigger(struct draft *d, const struct catalog *c, const struct cat_function *f);
 
 /* body_tables.c: adds the tables that a PL/pgSQL body names to d's tables read: for people and the

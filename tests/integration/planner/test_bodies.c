@@ -57,6 +57,20 @@ static const char *const setup[] = {
     "DO $do$ BEGIN EXECUTE format('CREATE FUNCTION long() RETURNS int LANGUAGE plpgsql IMMUTABLE "
     "AS "
     "%L', 'BEGIN RETURN 1; END' || repeat(' ', 32000)); END $do$",
+    "CREATE VIEW calls AS SELECT w(x) AS r FROM t",
+    "CREATE VIEW \"over it\" AS SELECT r FROM calls",
+    "CREATE FUNCTION looks() RETURNS int LANGUAGE plpgsql STABLE AS "
+    "$$ BEGIN RETURN (SELECT max(r) FROM \"over it\"); END $$",
+    "CREATE TABLE guarded (x int)",
+    "CREATE POLICY p ON guarded USING (w(x) = 1)",
+    "ALTER TABLE guarded ENABLE ROW LEVEL SECURITY",
+    "CREATE FUNCTION looks_on() RETURNS bigint LANGUAGE plpgsql STABLE AS "
+    "$$ BEGIN RETURN (SELECT count(*) FROM guarded); END $$",
+    "CREATE TABLE parent (x int)",
+    "CREATE TABLE parted (y int) INHERITS (parent)",
+    "CREATE FUNCTION names() RETURNS bigint LANGUAGE plpgsql STABLE AS "
+    "$$ BEGIN RETURN (SELECT count(*) FROM parent, v); END $$",
+    "CREATE VIEW v AS SELECT x FROM ONLY t FOR UPDATE",
     "CREATE FUNCTION twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT twice($1) + "
     "twice($1)'",
 };
@@ -85,6 +99,9 @@ static const struct {
     {"select tree(1)", PLAN_WHY_VOLATILE_FUNCTION, PLAN_F_WRITES_ALL, PLAN_F_PINS},
     {"select leaf(1)", PLAN_WHY_NOT_NONE, PLAN_F_CACHEABLE | PLAN_F_PIPELINE, 0},
     {"select long()", PLAN_WHY_UNKNOWN_FUNCTION, PLAN_F_WRITES_ALL | PLAN_F_PINS, 0},
+    {"select looks()", PLAN_WHY_VOLATILE_FUNCTION, PLAN_F_WRITES_ALL, PLAN_F_PINS},
+    {"select looks_on()", PLAN_WHY_VOLATILE_FUNCTION, PLAN_F_WRITES_ALL, PLAN_F_PINS},
+    {"select names(), x from v", PLAN_WHY_STABLE_FUNCTION, PLAN_F_LOCKS, PLAN_F_PINS},
     {"select twice(1)", PLAN_WHY_NOT_NONE, PLAN_F_CACHEABLE, 0},
     {"select x operator(s.=) 1 from t where x = 1", PLAN_WHY_NOT_NONE,
      PLAN_F_CACHEABLE | PLAN_F_PIPELINE, 0},
