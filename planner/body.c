@@ -16,7 +16,6 @@ struct body {
     struct draft *d;
     const struct catalog *c;
     const char *p, *end;
-    int depth;
     struct body_seen *seen;
     bool at_start; /* a statement may begin here */
     char word[WORD_MAX];
@@ -44,6 +43,17 @@ static bool names_date(const struct body *b)
             return true;
     }
     return false;
+}
+
+/* What a view or a policy calls is called where the relation is read. */
+static void on_relation(const struct body *b)
+{
+    uint64_t hash = pw_catalog_name_hash(b->word);
+    for (struct hash_node *n = pw_hashmap_first(&b->c->tables, hash); n; n = pw_hashmap_next(n)) {
+        const struct cat_table *t = PW_CONTAINER_OF(n, struct cat_table, object.node);
+        if (strcmp(t->object.name, b->word) == 0)
+            pw_effects_relation(b->d, b->c, t);
+    }
 }
 
 static void on_keyword(struct body *b)
@@ -92,7 +102,7 @@ static void on_call(struct body *b)
             continue;
         if (f->volatility != 'i')
             b->seen->impure = true;
-        pw_effects_overload(b->d, b->c, f, b->depth);
+        pw_effects_overload(b->d, b->c, f);
     }
 }
 
@@ -101,17 +111,18 @@ static const char *or_end(const char *p, const char *end)
     return p ? p : end;
 }
 
+static bool is_comment(const char *p, const char *end)
+{
+    return end - p >= 2 && ((p[0] == '-' && p[1] == '-') || (p[0] == '/' && p[1] == '*'));
+}
+
 static bool skip_comment(struct body *b)
 {
     const char *p = b->p;
-    if (b->end - p < 2)
+    if (!is_comment(p, b->end))
         return false;
-    if (p[0] == '-' && p[1] == '-')
-        b->p = or_end(pw_scan_line_comment(p, b->end), b->end);
-    else if (p[0] == '/' && p[1] == '*')
-        b->p = or_end(pw_scan_block_comment(p, b->end), b->end);
-    else
-        return false;
+    b->p = or_end(*p == '-' ? pw_scan_line_comment(p, b->end) : pw_scan_block_comment(p, b->end),
+                  b->end);
     return true;
 }
 
@@ -139,21 +150,35 @@ static void take_word(struct body *b)
     b->word[n] = 0;
     b->seen->dates = b->seen->dates || names_date(b);
     on_keyword(b);
+    on_relation(b);
     b->at_start = is_in(b->word, starts);
     if (is_call_next(b))
         on_call(b);
 }
 
+/* As PostgreSQL's lexer does: a comment ends an operator, and one that ends with + or - has a byte
+ * that is in no operator of the standard. */
+static size_t operator_length(const char *p, const char *end)
+{
+    static const char odd[] = "~!@#%^&|`?";
+    size_t n = 0;
+    bool is_odd = false;
+    while (p + n < end && scan_class_of(p[n]) == SCAN_OP && !is_comment(p + n, end))
+        is_odd = memchr(odd, p[n++], sizeof odd - 1) || is_odd;
+    while (!is_odd && n > 1 && (p[n - 1] == '+' || p[n - 1] == '-'))
+        n--;
+    return n;
+}
+
 /* Operators of users call functions of users; those of PostgreSQL change nothing. */
 static void take_operator(struct body *b)
 {
-    size_t n = 0;
-    while (b->p < b->end && scan_class_of(*b->p) == SCAN_OP) {
-        if (n + 1 < WORD_MAX)
-            b->word[n++] = *b->p;
-        b->p++;
-    }
-    b->word[n] = 0;
+    size_t n = operator_length(b->p, b->end), kept = n < WORD_MAX ? n : WORD_MAX - 1;
+    memcpy(b->word, b->p, kept);
+    b->word[kept] = 0;
+    b->p += n;
+    if (strcmp(b->word, "!=") == 0)
+        memcpy(b->word, "<>", 2); /* another spelling */
     uint64_t hash = pw_catalog_name_hash(b->word);
     for (struct hash_node *h = pw_hashmap_first(&b->c->operators, hash); h;
          h = pw_hashmap_next(h)) {
@@ -163,9 +188,17 @@ static void take_operator(struct body *b)
             continue;
         if (o->volatility != 'i')
             b->seen->impure = true;
-        pw_effects_overload(b->d, b->c, o->code, b->depth);
+        pw_effects_overload(b->d, b->c, o->code);
     }
     b->word[0] = 0;
+}
+
+/* := assigns, :: casts, a colon between bounds: no operator begins in any of them. */
+static void take_colon(struct body *b)
+{
+    b->p++;
+    if (b->p < b->end && (*b->p == '=' || *b->p == ':'))
+        b->p++;
 }
 
 static void take_quoted(struct body *b)
@@ -181,6 +214,7 @@ static void take_quoted(struct body *b)
     b->word[n] = 0;
     b->p = close;
     b->seen->dates = b->seen->dates || names_date(b);
+    on_relation(b);
     if (is_call_next(b))
         on_call(b);
 }
@@ -213,7 +247,7 @@ static bool skip_hidden(struct body *b)
     return true;
 }
 
-void pw_effects_body(struct draft *d, const struct catalog *c, const char *text, int depth,
+void pw_effects_body(struct draft *d, const struct catalog *c, const char *text,
                      struct body_seen *seen)
 {
     struct body_seen ignored = {0};
@@ -221,7 +255,6 @@ void pw_effects_body(struct draft *d, const struct catalog *c, const char *text,
                      .c = c,
                      .p = text,
                      .end = text + strlen(text),
-                     .depth = depth,
                      .seen = seen ? seen : &ignored,
                      .at_start = true};
     while (b.p < b.end) {
@@ -236,6 +269,10 @@ void pw_effects_body(struct draft *d, const struct catalog *c, const char *text,
         } else if (k == SCAN_OP) {
             take_operator(&b);
             b.at_start = false;
+        } else if (k == SCAN_COLON) {
+            take_colon(&b);
+            b.at_start = false;
+            b.word[0] = 0;
         } else {
             if (k != SCAN_SPACE)
                 b.at_start = k == SCAN_SEMI;

@@ -70,7 +70,7 @@ struct cat_function {
     bool returns_text;     /* a string type, or one that is known only at the call */
     bool takes_text;       /* an argument that is a string or may hold one */
     bool converts_result;  /* plpgsql: what it returns may be made from a string */
-    const char *source;    /* sql and plpgsql; "" when kept as a tree; NULL for the others */
+    const char *source;    /* sql, plpgsql; of an aggregate the calls of its parts; or NULL */
     const char *defaults;  /* of its arguments, when they have some */
     const char *signature; /* of plpgsql: "(a integer) RETURNS trigger"; NULL for the others */
 };

@@ -15,13 +15,20 @@
     "CASE WHEN " p ".provolatile = 'i' AND " p ".oid >= 16384 AND " p ".prolang NOT IN "           \
     "(SELECT oid FROM pg_language WHERE lanname IN ('internal', 'c')) THEN 's' "                   \
     "ELSE " p ".provolatile::text END"
+#define AGGREGATE_PARTS                                                                            \
+    "FROM pg_aggregate a JOIN pg_proc w ON w.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, " \
+    "a.aggserialfn, a.aggdeserialfn, a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn) "             \
+    "WHERE a.aggfnoid = p.oid"
 /* Effective: an aggregate itself is always called immutable. */
 #define VOLATILITY                                                                                 \
-    "coalesce((SELECT max(" BELIEVED(                                                              \
-        "w") ") FROM pg_aggregate a JOIN pg_proc w ON w.oid IN "                                   \
-             "(a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn, "       \
-             "a.aggmtransfn, "                                                                     \
-             "a.aggminvtransfn, a.aggmfinalfn) WHERE a.aggfnoid = p.oid), p.provolatile::text)"
+    "coalesce((SELECT max(" BELIEVED("w") ") " AGGREGATE_PARTS "), p.provolatile::text)"
+/* An aggregate's are calls of its parts; of SQL in the standard's form only the tree is kept. */
+#define SOURCE                                                                                     \
+    "CASE WHEN p.oid < 16384 THEN NULL WHEN p.prokind = 'a' THEN (SELECT string_agg("              \
+    "quote_ident(w.proname) || '()', ' ; ' ORDER BY w.oid) " AGGREGATE_PARTS                       \
+    " AND w.oid >= 16384) WHEN l.lanname = 'sql' AND prosrc = '' THEN "                            \
+    "substring(pg_get_functiondef(p.oid) from '(?:BEGIN ATOMIC|RETURN ).*') "                      \
+    "WHEN l.lanname IN ('sql', 'plpgsql') AND length(prosrc) < 32000 THEN prosrc END"
 /* A string, or an array of strings: cast to a date (or to dates) it is read like a literal. */
 #define IS_TEXT(t)                                                                                 \
     "(" t ".typcategory IN ('S', 'X') OR " t ".typcategory = 'A' AND coalesce((SELECT "            \
@@ -95,10 +102,7 @@ static const char *const parts[CATALOG_PARTS] = {
     "(p.pronargs - p.pronargdefaults <= 1 AND p.pronargs >= 1 AND (a.typtype = 'c' OR "
     "a.oid IN (2249, 2276, 2283, 2776, 5077, 5079)))::int, "
     "((" IS_TEXT(
-        "r") " OR r.typcategory = 'P') AND p.prorettype <> 2278)::int, "
-             "CASE WHEN p.oid >= 16384 AND l.lanname IN ('sql', 'plpgsql') AND length(prosrc) < "
-             "32000 "
-             "THEN prosrc END, "
+        "r") " OR r.typcategory = 'P') AND p.prorettype <> 2278)::int, " SOURCE ", "
              "CASE WHEN p.oid >= 16384 AND l.lanname = 'plpgsql' AND p.prokind = 'f' "
              "THEN format('(%s) RETURNS %s', pg_get_function_arguments(p.oid), "
              "pg_get_function_result(p.oid)) END, "
@@ -123,7 +127,7 @@ static const char *const parts[CATALOG_PARTS] = {
     "SELECT tgrelid, tgfoid FROM pg_trigger WHERE NOT tgisinternal AND tgenabled <> 'D' ORDER BY "
     "1, 2",
     /* 10 what is called without being named: casts by something else than an immutable function;
-     * checks of domains and volatile casts; event triggers; is anybody serializable by default? */
+     * checks of domains and those casts; event triggers; is anybody serializable by default? */
     "SELECT (SELECT count(*) FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc "
     "WHERE c.oid >= 16384 AND " BELIEVED(
         "p") " <> 'i'), concat_ws(' ; ', "
@@ -133,13 +137,16 @@ static const char *const parts[CATALOG_PARTS] = {
              "|| '()', "
              "' ; ' ORDER BY c.oid) FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc WHERE "
              "c.oid >= 16384 "
-             "AND p.provolatile = 'v')), (SELECT count(*) FROM pg_event_trigger WHERE evtenabled "
-             "<> 'D'), "
-             "(SELECT count(*) FROM (SELECT unnest(setconfig) FROM pg_db_role_setting UNION ALL "
-             "SELECT name || "
-             "'=' || reset_val FROM pg_settings WHERE name = 'default_transaction_isolation') s(v) "
-             "WHERE "
-             "lower(v) = 'default_transaction_isolation=serializable')",
+             "AND " BELIEVED(
+                 "p") " <> 'i')), (SELECT count(*) FROM pg_event_trigger WHERE evtenabled "
+                      "<> 'D'), "
+                      "(SELECT count(*) FROM (SELECT unnest(setconfig) FROM pg_db_role_setting "
+                      "UNION ALL "
+                      "SELECT name || "
+                      "'=' || reset_val FROM pg_settings WHERE name = "
+                      "'default_transaction_isolation') s(v) "
+                      "WHERE "
+                      "lower(v) = 'default_transaction_isolation=serializable')",
     /* 11 rights and indexes, for the digest only */
     "SELECT (SELECT string_agg(concat_ws(' ', oid, rolname, rolsuper, rolinherit, rolbypassrls), "
     "',' ORDER BY oid) "

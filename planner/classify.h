@@ -49,6 +49,7 @@ bool pw_classify_is_query(const char *name);
 void pw_classify_query(struct classify *c, const char *name, const cJSON *node);
 /* classify_utility.c: true when it knew the statement. */
 bool pw_classify_utility(struct classify *c, const char *name, const cJSON *node);
+void pw_classify_fire(struct classify *c); /* event triggers, if there are some or nobody knows */
 /* classify_session.c: SET, RESET, SHOW, DISCARD; SELECT set_config(...). */
 bool pw_classify_session(struct classify *c, const char *name, const cJSON *node);
 bool pw_classify_set_config(struct classify *c, const cJSON *select);

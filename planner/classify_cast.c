@@ -141,7 +141,7 @@ static void check_row_call(struct classify *c, const char *name)
     const struct cat_function *f = NULL;
     while ((f = pw_view_function(c->view, "", name, f))) {
         if (f->takes_row && f->volatility != 'i' && !is_column(c, name))
-            pw_effects_overload(c->d, pw_catalog_view_catalog(c->view), f, 0);
+            pw_effects_overload(c->d, pw_catalog_view_catalog(c->view), f);
         else if (f->takes_row && f->volatility != 'i')
             pw_draft_refuse(c->d, PLAN_WHY_STABLE_FUNCTION);
     }
@@ -295,5 +295,5 @@ void pw_classify_judge(struct classify *c)
     if (odd_casts)
         pw_draft_refuse(c->d, PLAN_WHY_UNSUPPORTED);
     if (odd_casts || c->casts_unsafely || (c->d->flags & PLAN_F_WRITES))
-        pw_effects_body(c->d, catalog, pw_catalog_unnamed_calls(catalog), 0, NULL);
+        pw_effects_body(c->d, catalog, pw_catalog_unnamed_calls(catalog), NULL);
 }

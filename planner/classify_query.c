@@ -59,12 +59,11 @@ static void on_into(struct classify *c, const cJSON *into)
     if (strcmp(pw_ast_str(rel, "relpersistence"), "t") == 0 ||
         strncmp(pw_ast_str(rel, "schemaname"), "pg_temp", 7) == 0) {
         pw_draft_pin(c->d, PIN_TEMP_TABLE);
-        if (c->view && pw_catalog_has_event_triggers(pw_catalog_view_catalog(c->view)))
-            pw_draft_writes_all(c->d);
-        return;
+    } else {
+        c->d->flags |= PLAN_F_CATALOG;
+        pw_draft_writes_all(c->d);
     }
-    c->d->flags |= PLAN_F_CATALOG;
-    pw_draft_writes_all(c->d);
+    pw_classify_fire(c);
 }
 
 static void on_function(struct classify *c, const cJSON *node)

@@ -23,7 +23,7 @@ static bool is_quoted_list(const char *name)
                                         "local_preload_libraries", "session_preload_libraries",
                                         "shared_preload_libraries"};
     for (size_t i = 0; i < PW_COUNT_OF(names); i++) {
-        if (strcmp(name, names[i]) == 0)
+        if (strcasecmp(name, names[i]) == 0)
             return true;
     }
     return false;
@@ -32,9 +32,16 @@ static bool is_quoted_list(const char *name)
 /* Of the current transaction only. */
 static bool is_transaction_setting(const char *name)
 {
-    return strcmp(name, "transaction_isolation") == 0 ||
-           strcmp(name, "transaction_read_only") == 0 ||
-           strcmp(name, "transaction_deferrable") == 0;
+    return strcasecmp(name, "transaction_isolation") == 0 ||
+           strcasecmp(name, "transaction_read_only") == 0 ||
+           strcasecmp(name, "transaction_deferrable") == 0;
+}
+
+/* The state of random() moves on. Another session_authorization, the default too, undoes SET ROLE,
+ * and which of the two came last is not kept. */
+static bool cannot_be_given(const char *name)
+{
+    return strcasecmp(name, "seed") == 0 || strcasecmp(name, "session_authorization") == 0;
 }
 
 /* The tree leaves out zero and negative integers: read them where they stand. */
@@ -145,10 +152,8 @@ static void variable_set(struct classify *c, const cJSON *node)
     pw_classify_as(c, PLAN_SESSION, strncmp(kind, "VAR_RESET", 9) == 0 ? "RESET" : "SET");
     c->d->flags |= PLAN_F_SETS;
     bool ok = true;
-    if (strcmp(name, "seed") == 0)
-        ok = false; /* the state of random() moves on: it cannot be given to another connection */
-    else if (strcmp(name, "session_authorization") == 0 && strcmp(kind, "VAR_SET_VALUE") == 0)
-        ok = false; /* undoes SET ROLE, and which of the two came last is not kept */
+    if (cannot_be_given(name))
+        ok = false;
     else if (strcmp(kind, "VAR_SET_VALUE") == 0)
         ok = set_value(c, local ? PLAN_SET_LOCAL : PLAN_SET_VALUE, name, args);
     else if (strcmp(kind, "VAR_SET_DEFAULT") == 0 || strcmp(kind, "VAR_RESET") == 0)
@@ -221,13 +226,14 @@ static bool set_config(struct classify *c, const cJSON *args)
     const char *name = pw_ast_const_string(cJSON_GetArrayItem(args, 0));
     const char *value = pw_ast_const_string(cJSON_GetArrayItem(args, 1));
     int local = literal_bool(cJSON_GetArrayItem(args, 2));
+    if (name && cannot_be_given(name))
+        return false;
     if (local == 1) {
         /* Whatever it sets ends with the transaction; "*" is a name that is not known. */
         pw_draft_set(c->d, PLAN_SET_LOCAL, pw_slice_str(name ? name : "*"), value);
         return true;
     }
-    if (local != 0 || !name || !value || strcasecmp(name, "seed") == 0 ||
-        strcasecmp(name, "session_authorization") == 0 || is_transaction_setting(name))
+    if (local != 0 || !name || !value || is_transaction_setting(name))
         return false;
     pw_draft_set(c->d, PLAN_SET_VALUE, pw_slice_str(name), value);
     return true;

@@ -14,11 +14,19 @@ static bool is_temporary(const cJSON *rangevar)
            strncmp(pw_ast_str(rangevar, "schemaname"), "pg_temp", 7) == 0;
 }
 
-/* DDL of any kind may run functions. */
-static bool fires_event_triggers(struct classify *c)
+static bool may_fire(struct classify *c)
 {
     c->d->needs_catalog = true;
-    return c->view && pw_catalog_has_event_triggers(pw_catalog_view_catalog(c->view));
+    return !c->view || pw_catalog_has_event_triggers(pw_catalog_view_catalog(c->view));
+}
+
+/* DDL of nearly any kind may run functions. What writes everything anyway need not wait to know. */
+void pw_classify_fire(struct classify *c)
+{
+    if (!may_fire(c))
+        return;
+    c->d->is_guess = c->d->is_guess || (!c->view && !(c->d->flags & PLAN_F_WRITES_ALL));
+    c->d->flags |= PLAN_F_CATALOG | PLAN_F_WRITES | PLAN_F_WRITES_ALL | PLAN_F_RIGHTS;
 }
 
 /* What is created for this session only changes nobody else's catalog. */
@@ -26,8 +34,9 @@ static void created(struct classify *c, const cJSON *rangevar)
 {
     if (!is_temporary(rangevar))
         return;
-    if (c->d->n_statements == 1 && !fires_event_triggers(c))
+    if (!may_fire(c) && c->d->n_statements == 1)
         c->d->flags &= ~(uint32_t)(PLAN_F_CATALOG | PLAN_F_WRITES | PLAN_F_WRITES_ALL);
+    c->d->is_guess = c->d->is_guess || !c->view;
     pw_draft_pin(c->d, PIN_TEMP_TABLE);
 }
 
@@ -109,8 +118,21 @@ static bool explain_runs(const cJSON *node)
     return runs;
 }
 
+/* All that functions may have done; which tables they write is never known. */
+static void take_effects(struct draft *to, const struct draft *from)
+{
+    to->flags |= from->flags & (PLAN_F_CONTEXT | PLAN_F_CATALOG | PLAN_F_RIGHTS | PLAN_F_SEQUENCE |
+                                PLAN_F_CURRVAL | PLAN_F_SESSION_READ | PLAN_F_LOCKS);
+    if (from->flags & PLAN_F_WRITES_ALL)
+        pw_draft_writes_all(to);
+    for (int why = 0; why < PIN_REASON_COUNT; why++) {
+        if (from->pins & PIN_BIT(why))
+            pw_draft_pin(to, (enum pin_reason)why);
+    }
+}
+
 /* Plain EXPLAIN plans and does not run. The planner calls immutable and stable functions; what says
- * so and is of a user's making may call another that writes. */
+ * so and is of a user's making may call another that writes, or leaves something behind. */
 static void explain_plan(struct classify *c, const cJSON *query)
 {
     struct draft inner, *outer = c->d;
@@ -119,8 +141,9 @@ static void explain_plan(struct classify *c, const cJSON *query)
     inner_query(c, query);
     c->d = outer;
     outer->needs_catalog = outer->needs_catalog || inner.needs_catalog;
-    if (inner.user_code && (inner.flags & PLAN_F_WRITES_ALL))
-        pw_draft_writes_all(outer);
+    outer->is_guess = outer->is_guess || inner.is_guess;
+    if (inner.user_code)
+        take_effects(outer, &inner);
     pw_draft_free(&inner);
 }
 
@@ -253,8 +276,9 @@ bool pw_classify_utility(struct classify *c, const char *name, const cJSON *node
             continue;
         pw_classify_as(c, rows[i].cls, rows[i].tag);
         c->d->flags |= rows[i].flags;
-        if (rows[i].cls == PLAN_DDL && fires_event_triggers(c))
-            c->d->flags |= PLAN_F_CATALOG | PLAN_F_WRITES | PLAN_F_WRITES_ALL | PLAN_F_RIGHTS;
+        if ((rows[i].cls == PLAN_DDL || rows[i].cls == PLAN_WRITE) &&
+            strcmp(name, "TruncateStmt") != 0) /* which fires none */
+            pw_classify_fire(c);
         if (rows[i].pin != PIN_NONE)
             pw_draft_pin(c->d, rows[i].pin);
         if ((rows[i].flags & PLAN_F_CATALOG) && strcmp(name, "DropStmt") != 0 && names_temp(node))

@@ -115,7 +115,8 @@ static void read_table(struct classify *c, const struct cat_table *t)
             note_session_read(d);
         return;
     }
-    if (!pw_oid_list_add(&d->read, t->object.oid))
+    (void)pw_oid_list_add(&d->read, t->object.oid); /* it may be there because a body names it */
+    if (!pw_oid_list_add(&d->opened, t->object.oid))
         return; /* seen before */
     if (t->is_temporary)
         pw_draft_refuse_both(d, PLAN_WHY_TEMP_TABLE);
@@ -126,7 +127,7 @@ static void read_table(struct classify *c, const struct cat_table *t)
     if (t->row_security) {
         d->user_code = true; /* policies */
         pw_draft_refuse(d, PLAN_WHY_ROW_SECURITY);
-        pw_effects_body(d, pw_catalog_view_catalog(c->view), t->write_text ? t->write_text : "", 0,
+        pw_effects_body(d, pw_catalog_view_catalog(c->view), t->write_text ? t->write_text : "",
                         NULL);
     }
     if (t->kind == 'v')
@@ -183,7 +184,7 @@ static void write_table(struct classify *c, const struct cat_table *t, bool may_
     if (!is_new && !may_cascade)
         return;
     if (is_new && t->write_text && *t->write_text)
-        pw_effects_body(d, catalog, t->write_text, 0, NULL);
+        pw_effects_body(d, catalog, t->write_text, NULL);
     for (uint32_t i = 0; is_new && i < t->n_triggers; i++)
         pw_effects_trigger(d, catalog, t->triggers[i]);
     for (uint32_t i = 0; i < t->n_children; i++) {

@@ -52,6 +52,9 @@ void pw_draft_free(struct draft *d)
     PW_FREE(d->read.oids);
     PW_FREE(d->written.oids);
     PW_FREE(d->removed.oids);
+    PW_FREE(d->opened.oids);
+    PW_FREE(d->functions.oids);
+    PW_FREE(d->views.oids);
     pw_plan_keys_free(d->key_read);
     d->key_read = NULL;
     for (uint32_t i = 0; i < d->n_keys_written; i++)

@@ -19,6 +19,7 @@ enum {
     DRAFT_KEYS_MAX = 4,
     DRAFT_COLUMNS_MAX = 1000,
     DRAFT_CALLS_MAX = 64,
+    DRAFT_FUNCTIONS_MAX = 1000,
 };
 
 struct draft_call {
@@ -50,7 +51,10 @@ struct draft {
     uint32_t pins;                 /* PIN_BIT of each */
     const char *tag;               /* static */
     struct oid_list read, written;
-    struct oid_list removed; /* of written: rows may go or change, so that foreign keys act */
+    struct oid_list removed;   /* of written: rows may go or change, so that foreign keys act */
+    struct oid_list opened;    /* of read: followed to their views, policies and children */
+    struct oid_list functions; /* of users, whose effects are here already */
+    struct oid_list views;     /* named in bodies, and tables with policies: the same */
     struct plan_set sets[DRAFT_SETS_MAX]; /* OWN the strings */
     uint32_t n_sets, n_statements;
     struct plan_keys *key_read;                     /* OWN */
@@ -59,8 +63,8 @@ struct draft {
     struct draft_columns columns_read, columns_written;
     bool columns_known;
     uint32_t prepared_types[PLAN_PREPARED_MAX]; /* of each literal as a parameter */
-    uint32_t n_prepared; /* 0: they have to stay literals */
-    struct draft_call calls[DRAFT_CALLS_MAX]; /* functions and operators by name, OWN the names */
+    uint32_t n_prepared;                        /* 0: they have to stay literals */
+    struct draft_call calls[DRAFT_CALLS_MAX];   /* functions and operators by name, OWN the names */
     uint32_t n_calls;
     bool user_code;     /* calls functions or operators that are not built in, or not known */
     bool needs_catalog; /* the answer depends on the catalog's generation */

@@ -126,11 +126,45 @@ static bool is_reviewed(const char *name)
 
 /* ---- functions ---- */
 
-enum { FIRST_USER_OID = 16384, BODY_DEPTH_MAX = 8 };
+enum { FIRST_USER_OID = 16384, PARSED_BODIES_MAX = 64 };
+
+/* True: look into it. What was looked into before has said all it has to say to this draft, so that
+ * bodies that call each other cost no more than their length. */
+static bool is_first_time(struct draft *d, struct oid_list *seen, const struct cat_object *o)
+{
+    if (pw_oid_list_has(seen, o->oid))
+        return false;
+    if (seen->n < DRAFT_FUNCTIONS_MAX)
+        return pw_oid_list_add(seen, o->oid);
+    unknown_function(d, PLAN_WHY_UNKNOWN_FUNCTION);
+    return false;
+}
+
+static bool is_new(struct draft *d, const struct cat_function *f)
+{
+    return f->object.oid < FIRST_USER_OID || is_first_time(d, &d->functions, &f->object);
+}
+
+void pw_effects_relation(struct draft *d, const struct catalog *c, const struct cat_table *t)
+{
+    const char *text = t->kind == 'v' ? t->view_text : t->row_security ? t->write_text : NULL;
+    if (text && !t->is_system && is_first_time(d, &d->views, &t->object))
+        pw_effects_body(d, c, text, NULL);
+}
+
+static void look_into(struct draft *d, const struct catalog *c, const struct cat_function *f,
+                      struct body_seen *seen)
+{
+    pw_effects_body(d, c, f->source, seen);
+    if (d->functions.n <= PARSED_BODIES_MAX) /* for people only */
+        pw_effects_body_tables(d, c, f);
+}
 
 /* Aggregates of users are here too: they bear no name of ours. */
-static void builtin_function(struct draft *d, const struct cat_function *f)
+static void builtin_function(struct draft *d, const struct catalog *c, const struct cat_function *f)
 {
+    if (f->source)
+        pw_effects_body(d, c, f->source, NULL);
     bool is_ours = f->object.oid < FIRST_USER_OID;
     enum effect_kind kind = is_ours ? pw_effects_builtin(f->object.name) : EFFECT_NONE;
     if (kind != EFFECT_NONE) {
@@ -157,29 +191,25 @@ static void native_function(struct draft *d, const struct cat_function *f)
 }
 
 /* The defaults of arguments are evaluated at the call, whatever the function itself is. */
-static void use_defaults(struct draft *d, const struct catalog *c, const struct cat_function *f,
-                         int depth)
+static void use_defaults(struct draft *d, const struct catalog *c, const struct cat_function *f)
 {
     struct body_seen seen = {0};
-    pw_effects_body(d, c, f->defaults, depth + 1, &seen);
+    pw_effects_body(d, c, f->defaults, &seen);
     if (seen.impure)
         pw_draft_refuse(d, PLAN_WHY_STABLE_FUNCTION);
 }
 
-static void written_function(struct draft *d, const struct catalog *c, const struct cat_function *f,
-                             int depth)
+static void written_function(struct draft *d, const struct catalog *c, const struct cat_function *f)
 {
     struct body_seen seen = {0};
-    if (!f->source || !*f->source || depth > BODY_DEPTH_MAX) {
-        if (f->volatility == 'v')
-            unknown_function(d, PLAN_WHY_VOLATILE_FUNCTION);
-        else
-            pw_draft_refuse(d, PLAN_WHY_UNKNOWN_FUNCTION);
+    if (!f->source || !*f->source) {
+        /* One that says it changes nothing may call another that does. */
+        unknown_function(d, f->volatility == 'v' ? PLAN_WHY_VOLATILE_FUNCTION
+                                                 : PLAN_WHY_UNKNOWN_FUNCTION);
         return;
     }
-    pw_effects_body(d, c, f->source, depth + 1, &seen);
+    look_into(d, c, f, &seen);
     bool reads_dates = f->takes_text && (seen.dates || f->converts_result);
-    pw_effects_body_tables(d, c, f);
     if (f->volatility == 'v') {
         d->flags |= PLAN_F_VOLATILE;
         pw_draft_refuse_both(d, PLAN_WHY_VOLATILE_FUNCTION);
@@ -188,19 +218,20 @@ static void written_function(struct draft *d, const struct catalog *c, const str
     }
 }
 
-void pw_effects_overload(struct draft *d, const struct catalog *c, const struct cat_function *f,
-                         int depth)
+void pw_effects_overload(struct draft *d, const struct catalog *c, const struct cat_function *f)
 {
     d->user_code = d->user_code || f->language != CAT_LANGUAGE_BUILTIN;
-    if (f->defaults && depth <= BODY_DEPTH_MAX)
-        use_defaults(d, c, f, depth);
+    if (!is_new(d, f))
+        return;
+    if (f->defaults)
+        use_defaults(d, c, f);
     switch (f->language) {
     case CAT_LANGUAGE_BUILTIN:
-        builtin_function(d, f);
+        builtin_function(d, c, f);
         break;
     case CAT_LANGUAGE_SQL:
     case CAT_LANGUAGE_PLPGSQL:
-        written_function(d, c, f, depth);
+        written_function(d, c, f);
         break;
     case CAT_LANGUAGE_C:
     case CAT_LANGUAGE_OTHER:
@@ -213,8 +244,8 @@ void pw_effects_overload(struct draft *d, const struct catalog *c, const struct 
 void pw_effects_trigger(struct draft *d, const struct catalog *c, const struct cat_function *f)
 {
     if (f && f->source && *f->source) {
-        pw_effects_body(d, c, f->source, 1, NULL);
-        pw_effects_body_tables(d, c, f);
+        if (is_new(d, f))
+            look_into(d, c, f, NULL);
     } else if (!f || f->language != CAT_LANGUAGE_BUILTIN)
         pw_draft_writes_all(d);
 }
@@ -246,7 +277,7 @@ void pw_effects_function(struct draft *d, const struct catalog_view *view, const
     while ((f = pw_view_function(view, schema, name, f))) {
         found = true;
         pw_draft_call(d, name, f->volatility);
-        pw_effects_overload(d, pw_catalog_view_catalog(view), f, 0);
+        pw_effects_overload(d, pw_catalog_view_catalog(view), f);
     }
     if (found)
         return;
@@ -260,7 +291,7 @@ void pw_effects_function(struct draft *d, const struct catalog_view *view, const
 static void use_code(struct draft *d, const struct catalog_view *view, const struct cat_operator *o)
 {
     enum plan_reason before = d->reason;
-    pw_effects_overload(d, pw_catalog_view_catalog(view), o->code, 0);
+    pw_effects_overload(d, pw_catalog_view_catalog(view), o->code);
     if (before == PLAN_WHY_NOT_NONE && d->reason == PLAN_WHY_STABLE_FUNCTION)
         d->reason = PLAN_WHY_UNKNOWN_OPERATOR;
 }

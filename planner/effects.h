@@ -33,9 +33,11 @@ void pw_effects_function(struct draft *d, const struct catalog_view *view, const
                          const char *name);
 void pw_effects_operator(struct draft *d, const struct catalog_view *view, const char *schema,
                          const char *name);
-/* Of one overload; depth 0, grows when bodies call each other. */
-void pw_effects_overload(struct draft *d, const struct catalog *c, const struct cat_function *f,
-                         int depth);
+/* Of one overload and, when it is written in a language, of all that its body may call; each body
+ * is looked into once for a draft. */
+void pw_effects_overload(struct draft *d, const struct catalog *c, const struct cat_function *f);
+/* A relation that a body may read: the functions in its query or its policies. */
+void pw_effects_relation(struct draft *d, const struct catalog *c, const struct cat_table *t);
 void pw_effects_trigger(struct draft *d, const struct catalog *c, const struct cat_function *f);
 
 /* body_tables.c: adds the tables that a PL/pgSQL body names to d's tables read: for people and the
@@ -49,7 +51,7 @@ struct body_seen {
     bool impure; /* reads tables or the moment, writes, or calls anything that is not immutable */
     bool dates;  /* names a type whose text may say 'now' */
 };
-void pw_effects_body(struct draft *d, const struct catalog *c, const char *text, int depth,
+void pw_effects_body(struct draft *d, const struct catalog *c, const char *text,
                      struct body_seen *seen);
 
 #endif

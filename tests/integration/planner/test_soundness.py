@@ -53,6 +53,18 @@ WRITES = {
     "operator_in_body": (WRITER + "create function {s}.o(int, int) returns bool language sql as 'select {s}.w($1)'; "
                          "create operator #=#= (leftarg = int, rightarg = int, function = {s}.o); create function {s}.g() returns bool "
                          "language plpgsql as 'begin return 1 #=#= 2; end'", COUNT, ["select {s}.g()", "drop operator #=#= (int, int)"]),
+    "comment_after_operator": ("create table {s}.u (a int, b int); create function {s}.g() returns trigger language plpgsql as $$begin "
+                               "new.b := new.a *-- don't\n new.b; update {s}.t set x = 7 where 'n' <> ''; return new; end$$; create trigger g "
+                               "before insert on {s}.u for each row execute function {s}.g(); insert into {s}.t values (1)",
+                               "select max(x) from {s}.t", ["insert into {s}.u values (1, 2)"]),
+    "view_in_body": (WRITER + "create view {s}.v as select {s}.w() as r; create function {s}.g() returns bool language plpgsql as "
+                     "'begin return (select r from {s}.v); end'", COUNT, ["select {s}.g()"]),
+    "aggregate_that_writes": (WRITER + "create function {s}.f(bool, int) returns bool language plpgsql immutable as 'begin return {s}.w($2); end'; "
+                              "create aggregate {s}.agg(int) (sfunc = {s}.f, stype = bool)", COUNT, ["select {s}.agg(1)"]),
+    "planned_search_path": ("create table public.{s}_x (i int); create table {s}.{s}_x (i int); create function {s}.g() returns text language "
+                            "plpgsql immutable as $$begin return set_config('search_path', '{s}', false); end$$",
+                            "select count(*) from {s}.{s}_x", ["explain select {s}.g()", "READ", "insert into {s}_x values (1)",
+                                                               "reset search_path"]),
     "planned_only": (WRITER + "create function {s}.g(int) returns bool language plpgsql immutable as 'begin return {s}.w($1); end'", COUNT,
                      ["explain select {s}.g(1)"]),
     "argument_of_set_config": (WRITER, COUNT, ["select set_config('a.b', {s}.w()::text, false)"]),

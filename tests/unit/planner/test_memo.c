@@ -284,6 +284,32 @@ static void test_catalog_is_not_waited_for_by_all(void **state)
     fixture_free(&f);
 }
 
+/* DDL that may write more than it says: only the catalog knows of event triggers. */
+static void test_what_waits_for_the_catalog(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sql;
+        bool waits;
+    } rows[] = {
+        {"create temp table x (a int)", true}, {"create temp table x as select 1", true},
+        {"select 1 into temp x", true},        {"comment on table t is 'x'", true},
+        {"explain select no_such_f(1)", true}, {"explain select lower('x')", false},
+        {"create table x (a int)", false},     {"truncate t", false},
+    };
+    struct fixture f;
+    wait_init(&f, UINT64_C(3600000000));
+    for (size_t i = 0; i < PW_COUNT_OF(rows); i++) {
+        struct fixture_waiter hasty = {
+            .waiter = {.on_plan = fixture_on_plan, .is_impatient = true}};
+        assert_null(pw_plan_get(f.memo, f.ctx, pw_slice_str(rows[i].sql), &hasty.waiter));
+        if (wait_plan(&f, &hasty)->is_provisional != rows[i].waits)
+            fail_msg("%s", rows[i].sql);
+        pw_plan_unref(hasty.plan);
+    }
+    fixture_free(&f);
+}
+
 static void test_waiting_for_the_catalog_ends(void **state)
 {
     (void)state;
@@ -331,6 +357,7 @@ int main(void)
         cmocka_unit_test(test_explain),
         cmocka_unit_test(test_catalog_is_waited_for),
         cmocka_unit_test(test_catalog_is_not_waited_for_by_all),
+        cmocka_unit_test(test_what_waits_for_the_catalog),
         cmocka_unit_test(test_waiting_for_the_catalog_ends),
         cmocka_unit_test(test_end_while_the_catalog_is_waited_for),
     };
