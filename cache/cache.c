@@ -144,7 +144,8 @@ bool pw_cache_stamp_take(struct cache *c, struct cache_stamp *s, uint32_t databa
         s->slots[i] = pw_versions_slot(database_id, table_oids[i]);
         s->versions[i] = pw_versions_of_slot(c->versions, s->slots[i]);
     }
-    /* Versions first, then the writers: one that begins in between bumps after we looked, and the fill is refused. */
+    /* Versions first, then the writers: one that begins in between bumps after we looked, and the
+     * fill is refused. */
     return !pw_versions_is_written(c->versions, database_id, s->slots, n);
 }
 

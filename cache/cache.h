@@ -38,9 +38,9 @@ void pw_cache_configure(struct cache *c, const struct cache_options *options);
 /* ---- table versions (cache/versions.c): a fixed array of atomics indexed by a hash of (database,
  * table); two tables that share a slot only invalidate each other too often, never too seldom. */
 uint32_t pw_cache_table_slot(uint32_t database_id, uint32_t table_oid);
-/* A write through us is under way (table_oid 0: tables not known): until it has ended, with its transaction, no
- * reply about the table may be stamped, so nothing is published between its commit and the news of it. Begin before the
- * first bump, end after the last. Any thread. */
+/* A write through us is under way (table_oid 0: tables not known): until it has ended, with its
+ * transaction, no reply about the table may be stamped, so nothing is published between its commit
+ * and the news of it. Begin before the first bump, end after the last. Any thread. */
 void pw_cache_write_begin(struct cache *c, uint32_t database_id, uint32_t table_oid);
 void pw_cache_write_end(struct cache *c, uint32_t database_id, uint32_t table_oid);
 void pw_cache_bump_table(struct cache *c, uint32_t database_id,

@@ -13,7 +13,8 @@ struct cache_versions {
     _Atomic uint64_t all;
     _Atomic uint64_t databases[DATABASE_SLOTS];
     _Atomic uint64_t tables[TABLE_SLOTS];
-    _Atomic uint32_t writers[TABLE_SLOTS]; /* writes under way: sent, their transaction not ended yet */
+    _Atomic uint32_t
+        writers[TABLE_SLOTS]; /* writes under way: sent, their transaction not ended yet */
     _Atomic uint32_t database_writers[DATABASE_SLOTS]; /* ... of which the tables are not known */
 };
 
@@ -47,18 +48,20 @@ void pw_versions_bump_database(struct cache_versions *v, uint32_t database_id)
     atomic_fetch_add(&v->databases[database_slot(database_id)], 1);
 }
 
-void pw_versions_write(struct cache_versions *v, uint32_t database_id, uint32_t table_oid, bool begin)
+void pw_versions_write(struct cache_versions *v, uint32_t database_id, uint32_t table_oid,
+                       bool begin)
 {
-    _Atomic uint32_t *count = table_oid ? &v->writers[pw_versions_slot(database_id, table_oid) % TABLE_SLOTS]
-                                        : &v->database_writers[database_slot(database_id)];
+    _Atomic uint32_t *count =
+        table_oid ? &v->writers[pw_versions_slot(database_id, table_oid) % TABLE_SLOTS]
+                  : &v->database_writers[database_slot(database_id)];
     if (begin)
         atomic_fetch_add(count, 1);
     else
         atomic_fetch_sub(count, 1);
 }
 
-bool pw_versions_is_written(const struct cache_versions *v, uint32_t database_id, const uint32_t *slots,
-                            size_t n)
+bool pw_versions_is_written(const struct cache_versions *v, uint32_t database_id,
+                            const uint32_t *slots, size_t n)
 {
     if (atomic_load(&v->database_writers[database_slot(database_id)]))
         return true;

@@ -31,10 +31,12 @@ void pw_versions_free(struct cache_versions *v);
 uint32_t pw_versions_slot(uint32_t database_id, uint32_t table_oid);
 void pw_versions_bump_slot(struct cache_versions *v, uint32_t slot);
 void pw_versions_bump_database(struct cache_versions *v, uint32_t database_id);
-/* A write of the table (oid 0: of some table of the database) is under way, or has ended with its transaction. */
-void pw_versions_write(struct cache_versions *v, uint32_t database_id, uint32_t table_oid, bool begin);
-bool pw_versions_is_written(const struct cache_versions *v, uint32_t database_id, const uint32_t *slots,
-                            size_t n);
+/* A write of the table (oid 0: of some table of the database) is under way, or has ended with its
+ * transaction. */
+void pw_versions_write(struct cache_versions *v, uint32_t database_id, uint32_t table_oid,
+                       bool begin);
+bool pw_versions_is_written(const struct cache_versions *v, uint32_t database_id,
+                            const uint32_t *slots, size_t n);
 void pw_versions_bump_all(struct cache_versions *v);
 
 uint64_t pw_versions_of_slot(const struct cache_versions *v, uint32_t slot);

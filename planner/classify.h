@@ -60,8 +60,8 @@ void pw_classify_column(struct classify *c, const cJSON *fields);
 void pw_classify_call(struct classify *c, const char *schema, const char *name, const cJSON *args);
 void pw_classify_judge(struct classify *c);
 
-/* keys.c, steady.c: rows that the only statement reads or writes by a whole key. columns.c: what it mentions
- * of each table. Both when all its tables are known. */
+/* keys.c, steady.c: rows that the only statement reads or writes by a whole key. columns.c: what it
+ * mentions of each table. Both when all its tables are known. */
 void pw_classify_keys(struct classify *c, const char *name, const cJSON *node);
 void pw_classify_columns(struct classify *c, const char *name, const cJSON *node);
 

@@ -1,4 +1,5 @@
-/* Between keys.c, which finds `column = value`, and steady.c, which asks whether there is anything else. */
+/* Between keys.c, which finds `column = value`, and steady.c, which asks whether there is anything
+ * else. */
 #ifndef PLANNER_KEYS_PRIV_H
 #define PLANNER_KEYS_PRIV_H
 

@@ -1,8 +1,8 @@
 /*
- * Steady statements (PLAN_F_STEADY): what they answer cannot depend on when they were parsed, nor on
- * the values they were planned for. They name columns of one table and compare some of them by
- * PostgreSQL's own "=" with literals or parameters, one row by its key; nothing in them can fail, and
- * any plan is a look-up of that key. So a prepared one may get a generic plan, and literals may
+ * Steady statements (PLAN_F_STEADY): what they answer cannot depend on when they were parsed, nor
+ * on the values they were planned for. They name columns of one table and compare some of them by
+ * PostgreSQL's own "=" with literals or parameters, one row by its key; nothing in them can fail,
+ * and any plan is a look-up of that key. So a prepared one may get a generic plan, and literals may
  * become its parameters. See classify.h.
  */
 #include <string.h>
@@ -16,7 +16,7 @@ enum { OID_INT8 = 20, OID_INT4 = 23, OID_TEXT = 25 };
 /* The clauses that may be there; every other one, known or new, speaks against it. */
 static bool has_only_plain_clauses(const cJSON *select)
 {
-    static const char *const plain[] = {"targetList", "fromClause", "whereClause", "sortClause",
+    static const char *const plain[] = {"targetList", "fromClause",  "whereClause", "sortClause",
                                         "limitCount", "limitOption", "op"};
     const cJSON *each;
     cJSON_ArrayForEach(each, select)

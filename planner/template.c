@@ -107,8 +107,9 @@ static enum template_refusal scan_string(struct scan *s, const char *from, bool 
     /* In bit strings '' is no escape, and nobody writes them in two lines. */
     if (kind != SLOT_STRING && memchr(body, '\'', (size_t)(close - 1 - body)))
         return TEMPLATE_BAD_BYTE;
-    /* Kept with backslashes that mean something only under the session's standard_conforming_strings: what reads the
-     * template would take it for another text, with another end. */
+    /* Kept with backslashes that mean something only under the session's
+     * standard_conforming_strings: what reads the template would take it for another text, with
+     * another end. */
     if (escaped && *from == '\'' && (keep || s->keep))
         return TEMPLATE_BAD_BYTE;
     if (kind == SLOT_STRING && !(keep || s->keep) &&

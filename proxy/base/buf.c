@@ -79,7 +79,8 @@ bool pw_buf_append_u16(struct buf *b, uint16_t v)
 
 bool pw_buf_append_u32(struct buf *b, uint32_t v)
 {
-    const uint8_t bytes[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v};
+    const uint8_t bytes[4] = {(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8),
+                              (uint8_t)v};
     return pw_buf_append(b, bytes, sizeof bytes);
 }
 

@@ -40,7 +40,8 @@ void pw_log_reopen(void)
     }
     int old = atomic_load(&log_fd);
     if (old != STDERR_FILENO && fd != STDERR_FILENO) {
-        dup3(fd, old, O_CLOEXEC); /* same number: a writer in another thread never sees a closed fd */
+        dup3(fd, old,
+             O_CLOEXEC); /* same number: a writer in another thread never sees a closed fd */
         close(fd);
     } else {
         atomic_store(&log_fd, fd);
@@ -91,8 +92,8 @@ void pw_log_write(enum pw_log_level level, const char *fmt, ...)
     if (atomic_load_explicit(&as_json, memory_order_relaxed)) {
         char escaped[2 * LINE_MAX_BYTES];
         escape(escaped, sizeof escaped, text);
-        len = snprintf(line, sizeof line, "{\"time\":\"%s\",\"level\":\"%s\",\"msg\":\"%s\"}\n", stamp,
-                       level_names[level], escaped);
+        len = snprintf(line, sizeof line, "{\"time\":\"%s\",\"level\":\"%s\",\"msg\":\"%s\"}\n",
+                       stamp, level_names[level], escaped);
     } else {
         len = snprintf(line, sizeof line, "%s %-5s %s\n", stamp, level_names[level], text);
     }

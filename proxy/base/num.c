@@ -14,12 +14,9 @@ struct unit {
     uint64_t factor;
 };
 
-static const struct unit durations[] = {{"us", 1},
-                                        {"ms", 1000},
-                                        {"s", 1000000},
-                                        {"m", 60000000},
-                                        {"h", 3600000000ULL},
-                                        {"d", 86400000000ULL}};
+static const struct unit durations[] = {
+    {"us", 1},       {"ms", 1000},         {"s", 1000000},
+    {"m", 60000000}, {"h", 3600000000ULL}, {"d", 86400000000ULL}};
 static const struct unit sizes[] = {{"B", 1}, {"kB", 1024}, {"MB", 1 << 20}, {"GB", 1 << 30}};
 
 bool pw_num_parse_u64(struct slice text, uint64_t *out)

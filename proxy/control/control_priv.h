@@ -54,8 +54,8 @@ struct control {
     struct http *http;
     struct sampler *sampler;
     struct advice_desk *advice;
-    struct index_uses *uses; /* OWN */
-    struct show_state *show; /* OWN; what SHOW STATS and PAUSE remember */
+    struct index_uses *uses;     /* OWN */
+    struct show_state *show;     /* OWN; what SHOW STATS and PAUSE remember */
     struct tls_set *_Atomic tls; /* OWN; newest first, see tls.c */
     uint64_t started_us;
     bool stopping, draining, paused, stopped, has_state_dir;
@@ -69,7 +69,8 @@ void pw_acceptor_close(struct acceptor *a); /* asynchronous; frees itself */
 /* secrets.c */
 struct secrets *pw_secrets_new(struct control *c);
 void pw_secrets_free(struct secrets *s);
-const struct userlist *pw_secrets_users(struct secrets *s); /* auth.file; NULL: none. BORROW until the next call */
+const struct userlist *
+pw_secrets_users(struct secrets *s); /* auth.file; NULL: none. BORROW until the next call */
 void pw_secrets_reload(struct secrets *s);
 void pw_secrets_find(struct secrets *s, unsigned worker, uint64_t session_id, const char *database,
                      const char *user);
@@ -77,7 +78,8 @@ void pw_secrets_find(struct secrets *s, unsigned worker, uint64_t session_id, co
 /* roles.c: which roles is a user a member of? The answer goes to the worker. */
 struct roles *pw_roles_new(struct control *c);
 void pw_roles_free(struct roles *r);
-void pw_roles_find(struct roles *r, unsigned worker, uint64_t session_id, const char *database, const char *user);
+void pw_roles_find(struct roles *r, unsigned worker, uint64_t session_id, const char *database,
+                   const char *user);
 
 /* conninfo.c: a libpq conninfo for a database row, with this database name. OWN by the caller. */
 char *pw_conninfo_for(const struct conf_upstream *up, const char *dbname);
@@ -99,8 +101,8 @@ void pw_control_call(struct control *c, void (*fn)(struct control *c, void *arg)
 /* life.c */
 void pw_control_stop(struct control *c, bool graceful);
 void pw_control_reload(struct control *c);
-/* Makes conf the snapshot everywhere (takes the reference), with the files that it names. False: one of them is bad,
- * nothing was changed, *error (OWN by the caller) says why. */
+/* Makes conf the snapshot everywhere (takes the reference), with the files that it names. False:
+ * one of them is bad, nothing was changed, *error (OWN by the caller) says why. */
 bool pw_control_publish(struct control *c, const struct pw_conf *conf, char **error);
 
 bool pw_control_try_reload(struct control *c, char **error); /* error: OWN by the caller */
@@ -109,14 +111,17 @@ unsigned pw_default_workers(void);
 char *pw_unix_socket_path(const struct pw_conf *conf); /* OWN by the caller */
 
 /* tls.c */
-struct tls_set *pw_tls_set_new(const struct pw_conf *conf, char **error); /* NULL and *error (OWN by the caller) */
-void pw_tls_set_free(struct tls_set *set); /* NULL is allowed */
+struct tls_set *pw_tls_set_new(const struct pw_conf *conf,
+                               char **error); /* NULL and *error (OWN by the caller) */
+void pw_tls_set_free(struct tls_set *set);    /* NULL is allowed */
 void pw_tls_set_use(struct control *c, struct tls_set *set); /* takes it over */
-struct tls_context *pw_tls_for(const struct dispatch_shared *shared, const struct conf_database *db); /* any thread */
+struct tls_context *pw_tls_for(const struct dispatch_shared *shared,
+                               const struct conf_database *db); /* any thread */
 void pw_control_free_tls(struct control *c);
 
 /* login.c: AUTH on the line console */
-bool pw_console_login(void *control, const char *user, const char *password, enum admin_level *level);
+bool pw_console_login(void *control, const char *user, const char *password,
+                      enum admin_level *level);
 
 /* advice.c: the advisor seen from control */
 struct advice_desk *pw_advice_desk_new(struct control *c);
@@ -125,7 +130,7 @@ void pw_advice_desk_second(struct advice_desk *desk);
 
 /* index_uses.c: which indexes the query families use */
 struct index_uses *pw_index_uses_new(struct control *c);
-void pw_index_uses_free(struct control *c); /* asynchronous: before the loop's last turns */
+void pw_index_uses_free(struct control *c);      /* asynchronous: before the loop's last turns */
 void pw_index_uses_configure(struct control *c); /* after a reload: settings and databases */
 void pw_index_uses_database(struct control *c, uint32_t id, const char *name);
 void pw_index_uses_second(struct control *c);

@@ -92,7 +92,8 @@ static void check_auth_files(struct doctor *d)
         say_errors(d, &errors);
     }
     if (d->conf->auth.hba)
-        pw_doctor_say(d, VERDICT_OK, "", "auth.hba_file: %zu rules", pw_hba_count(d->conf->auth.hba));
+        pw_doctor_say(d, VERDICT_OK, "", "auth.hba_file: %zu rules",
+                      pw_hba_count(d->conf->auth.hba));
 }
 
 /* Sends one command of RESP and reads the first line of the answer. */

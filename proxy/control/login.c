@@ -1,4 +1,5 @@
-/* AUTH user password on the line console: users of auth.file named in admin_users or stats_users. */
+/* AUTH user password on the line console: users of auth.file named in admin_users or stats_users.
+ */
 #include <string.h>
 
 #include "conf/userlist.h"
@@ -14,7 +15,8 @@ static bool in_list(const char *const *list, size_t n, const char *user)
     return false;
 }
 
-/* The password machine of the data path, fed at once. A derivation takes a millisecond or two; consoles are few. */
+/* The password machine of the data path, fed at once. A derivation takes a millisecond or two;
+ * consoles are few. */
 static bool matches(struct control *c, const char *user, const char *secret, const char *password)
 {
     struct client_auth auth;
@@ -43,7 +45,8 @@ static bool matches(struct control *c, const char *user, const char *secret, con
     return right;
 }
 
-bool pw_console_login(void *control, const char *user, const char *password, enum admin_level *level)
+bool pw_console_login(void *control, const char *user, const char *password,
+                      enum admin_level *level)
 {
     struct control *c = control;
     const struct conf_auth *auth = &c->conf->auth;

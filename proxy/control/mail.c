@@ -3,8 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "proxy/base/alloc.h"
 #include "proxy/admin/psql_front.h"
+#include "proxy/base/alloc.h"
 #include "proxy/control/control_priv.h"
 
 struct call_mail {
@@ -30,8 +30,8 @@ static void drop_call(struct mail *m)
     pw_free(call);
 }
 
-void pw_control_call(struct control *c, void (*fn)(struct control *c, void *arg), void (*drop)(void *arg),
-                     void *arg)
+void pw_control_call(struct control *c, void (*fn)(struct control *c, void *arg),
+                     void (*drop)(void *arg), void *arg)
 {
     struct call_mail *call = pw_alloc(sizeof *call);
     *call = (struct call_mail){.mail = {.run = run_call, .drop = drop_call},
@@ -65,7 +65,8 @@ static struct question *question_new(void *control, unsigned worker, uint64_t se
                                      const char *database, const char *user)
 {
     struct question *q = pw_alloc(sizeof *q);
-    *q = (struct question){worker, session_id, pw_strdup(database), pw_strdup(user), NULL, false, control};
+    *q = (struct question){worker, session_id, pw_strdup(database), pw_strdup(user), NULL,
+                           false,  control};
     return q;
 }
 
@@ -76,8 +77,8 @@ static void do_find_secret(struct control *c, void *arg)
     question_free(q);
 }
 
-void pw_control_find_secret(void *control, unsigned worker, uint64_t session_id, const char *database,
-                            const char *user)
+void pw_control_find_secret(void *control, unsigned worker, uint64_t session_id,
+                            const char *database, const char *user)
 {
     pw_control_call(control, do_find_secret, question_free,
                     question_new(control, worker, session_id, database, user));
@@ -90,8 +91,8 @@ static void do_find_roles(struct control *c, void *arg)
     question_free(q);
 }
 
-void pw_control_find_roles(void *control, unsigned worker, uint64_t session_id, const char *database,
-                           const char *user)
+void pw_control_find_roles(void *control, unsigned worker, uint64_t session_id,
+                           const char *database, const char *user)
 {
     pw_control_call(control, do_find_roles, question_free,
                     question_new(control, worker, session_id, database, user));
@@ -124,7 +125,8 @@ void pw_control_run_command(void *control, unsigned worker, uint64_t session_id,
 {
     struct question *q = pw_alloc(sizeof *q);
     *q = (struct question){
-        worker, session_id, NULL, pw_strdup(user), pw_strndup(text.ptr, text.len), is_admin, control};
+        worker,   session_id, NULL, pw_strdup(user), pw_strndup(text.ptr, text.len),
+        is_admin, control};
     pw_control_call(control, do_run_command, question_free, q);
 }
 
@@ -132,7 +134,8 @@ void pw_control_run_command(void *control, unsigned worker, uint64_t session_id,
 
 void pw_control_route_cancel(void *control, uint32_t pid, struct slice key, int fd)
 {
-    struct control *c = control; /* workers[] does not change while a worker lives: safe from any of them */
+    struct control *c =
+        control; /* workers[] does not change while a worker lives: safe from any of them */
     unsigned index = pw_worker_of_pid(pid);
     uint32_t number;
     if (index >= c->n_workers || key.len != sizeof number) {
@@ -175,8 +178,8 @@ static void do_new_database(struct control *c, void *arg)
     const struct conf_database *db = pw_conf_database_find(c->conf, n->name);
     if (db && n->id <= CONTROL_DATABASES_MAX && !c->catalogs[n->id - 1]) {
         char *conninfo = pw_conninfo_for(&db->upstream, pw_conf_database_dbname(db, n->name));
-        c->catalogs[n->id - 1] = pw_planner_database_add(c->planner, n->id, n->name, conninfo, &c->uv,
-                                                         c->conf->cache.poll_interval_us);
+        c->catalogs[n->id - 1] = pw_planner_database_add(c->planner, n->id, n->name, conninfo,
+                                                         &c->uv, c->conf->cache.poll_interval_us);
         if (n->id > c->n_catalogs)
             c->n_catalogs = n->id;
         pw_free(conninfo);

@@ -34,7 +34,8 @@ void pw_show_refresh_pools(struct worker *w)
         atomic_store_explicit(&st->sv_cancels, cancels, memory_order_relaxed);
         atomic_store_explicit(&st->sv_canceled, canceled, memory_order_relaxed);
         atomic_store_explicit(&st->cl_active, p->clients, memory_order_relaxed);
-        atomic_store_explicit(&st->cl_waiting, (uint32_t)p->waiters.count + p->joined, memory_order_relaxed);
+        atomic_store_explicit(&st->cl_waiting, (uint32_t)p->waiters.count + p->joined,
+                              memory_order_relaxed);
         struct list_node *first = pw_list_first(&p->waiters);
         uint64_t since = first ? PW_LIST_ENTRY(first, struct ticket, queue_link)->queued_us : 0;
         atomic_store_explicit(&st->waiting_since_us, since, memory_order_relaxed);

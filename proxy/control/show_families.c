@@ -128,10 +128,9 @@ static void build_batch(struct control *c, struct table *t, const struct admin_c
     else
         pw_table_null(t);
     pw_table_uint(t, pw_metric_read(PW_METRIC_BATCH_PROMOTED));
-    pw_table_text(
-        t, c->conf->pgweir.mode == CONF_MODE_OBSERVE
-               ? "observing: what would be coalesced is counted, not done"
-               : "coalescing");
+    pw_table_text(t, c->conf->pgweir.mode == CONF_MODE_OBSERVE
+                         ? "observing: what would be coalesced is counted, not done"
+                         : "coalescing");
 }
 
 static const struct view views[] = {

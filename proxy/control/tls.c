@@ -1,5 +1,6 @@
-/* TLS contexts of the configuration: one for clients, one per database row towards its servers. A reload makes new
- * ones; the old ones live until the process ends, because connections may still be made with them. */
+/* TLS contexts of the configuration: one for clients, one per database row towards its servers. A
+ * reload makes new ones; the old ones live until the process ends, because connections may still be
+ * made with them. */
 #include <string.h>
 
 #include "proxy/base/alloc.h"
@@ -7,8 +8,8 @@
 #include "proxy/control/control_priv.h"
 
 struct tls_set {
-    struct tls_set *older; /* OWN */
-    const struct pw_conf *conf; /* REF */
+    struct tls_set *older;                 /* OWN */
+    const struct pw_conf *conf;            /* REF */
     struct tls_context *client, **servers; /* OWN; servers by row */
 };
 
@@ -18,7 +19,8 @@ static struct tls_context *server_context(const struct conf_upstream *up, char *
                              : up->sslmode == CONF_TLS_SERVER_VERIFY_CA ? TLS_VERIFY_CA
                                                                         : TLS_VERIFY_NONE;
     const char *ca = up->sslrootcert[0] ? up->sslrootcert : NULL;
-    const char *cert = up->sslcert[0] ? up->sslcert : NULL, *key = up->sslkey[0] ? up->sslkey : NULL;
+    const char *cert = up->sslcert[0] ? up->sslcert : NULL,
+               *key = up->sslkey[0] ? up->sslkey : NULL;
     return pw_tls_client_context(ca, verify, cert, key, error);
 }
 
@@ -27,7 +29,8 @@ static struct tls_context *client_context(const struct pw_conf *conf, char **err
     const struct conf_tls *t = &conf->tls;
     if (t->client_mode == CONF_TLS_CLIENT_DISABLE || !t->cert[0])
         return NULL;
-    bool verify = t->client_mode == CONF_TLS_CLIENT_VERIFY_FULL || conf->auth.type == CONF_AUTH_CERT;
+    bool verify =
+        t->client_mode == CONF_TLS_CLIENT_VERIFY_FULL || conf->auth.type == CONF_AUTH_CERT;
     return pw_tls_server_context(t->cert, t->key, t->ca[0] ? t->ca : NULL,
                                  verify ? TLS_VERIFY_FULL : TLS_VERIFY_NONE, error);
 }

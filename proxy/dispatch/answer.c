@@ -23,7 +23,8 @@ void pw_answer_drop_until_sync(struct server *s, struct ticket *t)
             }
         }
         if (dropped.kind == EXPECT_CLOSE && dropped.action == EXPECT_SKIP)
-            s->stmts_doubtful = true; /* of what was forgotten when the Close was sent, and is still there */
+            s->stmts_doubtful =
+                true; /* of what was forgotten when the Close was sent, and is still there */
         pw_stmt_unref(dropped.stmt);
     }
 }
@@ -108,8 +109,8 @@ static bool is_own_definition(struct server *s, const struct expect *e)
     return next->kind == EXPECT_SYNC && next->action == EXPECT_SKIP;
 }
 
-/* A Bind to a name that nobody has, and nothing was executed in front of it: what follows was not understood, since there
- * was nothing to understand, and was not run. */
+/* A Bind to a name that nobody has, and nothing was executed in front of it: what follows was not
+ * understood, since there was nothing to understand, and was not run. */
 static bool is_unknown_name(const struct ticket *t, const struct expect *at)
 {
     if (at->kind != EXPECT_BIND || at->action != EXPECT_FORWARD || at->op >= t->n_ops ||
@@ -182,7 +183,8 @@ static enum verdict on_error(struct intake *r, struct slice body)
     return renamed ? DROP : PASS;
 }
 
-/* False: the server broke the protocol: nothing that copies is sent in front of others' requests. */
+/* False: the server broke the protocol: nothing that copies is sent in front of others' requests.
+ */
 static bool on_copy_in(struct intake *r, struct ticket *t, struct expect *e)
 {
     struct server *s = r->s;
@@ -207,9 +209,11 @@ static bool on_copy_in(struct intake *r, struct ticket *t, struct expect *e)
     return true;
 }
 
-/* The client's names were settled when the request was read (dealloc.c), and ours on the server when it was sent. Not so
- * where one text has several statements, or the session has its own names there. */
-static void note_deallocation(struct ticket *t, const struct expect *e, struct server *s, struct slice tag)
+/* The client's names were settled when the request was read (dealloc.c), and ours on the server
+ * when it was sent. Not so where one text has several statements, or the session has its own names
+ * there. */
+static void note_deallocation(struct ticket *t, const struct expect *e, struct server *s,
+                              struct slice tag)
 {
     bool settled = e->op < t->n_ops && t->ops[e->op].dealloc;
     bool all = pw_slice_is(tag, "DEALLOCATE ALL") || pw_slice_is(tag, "DISCARD ALL");
@@ -249,15 +253,16 @@ static void note_tag(struct intake *r, struct ticket *t, const struct expect *e,
         t->n_txn_tags++;
 }
 
-/* A change that nothing in the request explains: a function changed a setting, not known how to replay. */
+/* A change that nothing in the request explains: a function changed a setting, not known how to
+ * replay. */
 static bool is_surprise(const struct ticket *t)
 {
     const uint32_t expected = PLAN_F_SETS | PLAN_F_TXN_END | PLAN_F_UNPINS | PLAN_F_PINS;
     return t->client && !t->failed && !(t->flags & expected);
 }
 
-/* Settings were replayed in front of the request: does what the server reports now differ from what its client was
- * told? */
+/* Settings were replayed in front of the request: does what the server reports now differ from what
+ * its client was told? */
 static void settle(struct intake *r, struct ticket *t)
 {
     if (!t->replayed_from || t->is_reset || !t->client)
@@ -299,9 +304,7 @@ static enum verdict finish(struct intake *r, struct slice body)
     t->end_status = s->txn;
     settle(r, t);
     pw_effects_end(d, t, s); /* before the client hears */
-    r->then = t->is_reset               ? THEN_RESTORE
-              : pw_unpin_is_due(t, s) ? THEN_ASK
-                                      : THEN_COMPLETE;
+    r->then = t->is_reset ? THEN_RESTORE : pw_unpin_is_due(t, s) ? THEN_ASK : THEN_COMPLETE;
     return r->then == THEN_COMPLETE ? PASS : DROP;
 }
 

@@ -1,4 +1,5 @@
-/* Who gets which server connection: the queue of each pool, sharing of connections by pipelining, and giving back. */
+/* Who gets which server connection: the queue of each pool, sharing of connections by pipelining,
+ * and giving back. */
 #include <string.h>
 
 #include "proxy/base/log.h"
@@ -54,7 +55,8 @@ static void start(struct dispatch *d, struct server_pool *p, struct ticket *t, s
         c->sink->on_attached(c);
 }
 
-/* Its settings are being changed for the request at the head: they are neither the old ones nor the new ones yet. */
+/* Its settings are being changed for the request at the head: they are neither the old ones nor the
+ * new ones yet. */
 static bool is_replaying(struct server *s)
 {
     const struct expect *head = pw_expect_head(&s->expects);
@@ -98,10 +100,10 @@ static bool may_pipeline(const struct dispatch *d, const struct ticket *t)
 }
 
 /*
- * Several requests in one turn: they come faster than this thread turns, so that system calls are what
- * is scarce. A few quick ones then leave in one write to one connection (s, which got the one before),
- * and PostgreSQL reads them at once. Requests that come one by one each get a connection to
- * themselves, as long as there are any.
+ * Several requests in one turn: they come faster than this thread turns, so that system calls are
+ * what is scarce. A few quick ones then leave in one write to one connection (s, which got the one
+ * before), and PostgreSQL reads them at once. Requests that come one by one each get a connection
+ * to themselves, as long as there are any.
  */
 static bool may_go_together(const struct dispatch *d, struct server *s, const struct ticket *t)
 {
@@ -109,8 +111,9 @@ static bool may_go_together(const struct dispatch *d, struct server *s, const st
            s->in_flight * pw_speed_us(d, t->plans[0]->family) <= TOGETHER_US;
 }
 
-/* Will one of this worker's own connections be free when it has answered? Those held by a transaction or a pin will not,
- * and after some waiting it is time to ask the other workers anyway. */
+/* Will one of this worker's own connections be free when it has answered? Those held by a
+ * transaction or a pin will not, and after some waiting it is time to ask the other workers anyway.
+ */
 static bool comes_free_soon(const struct dispatch *d, const struct server_pool *p)
 {
     const struct ticket *oldest = ticket_of(pw_list_first(&p->waiters));
@@ -135,10 +138,10 @@ static void lose_sequence(struct dispatch *d, struct ticket *t)
         pw_ticket_fail(d, t, PW_SEQUENCE_LOST, pw_sequences_lost_text);
 }
 
-/* The connection for a request, or NULL: it has to wait. last got the one before it in this turn; mine is the one it
- * needs, if any. */
-static struct server *choose(struct dispatch *d, struct server_pool *p, const struct ticket *t, struct server *last,
-                             enum sequence_need need, struct server *mine)
+/* The connection for a request, or NULL: it has to wait. last got the one before it in this turn;
+ * mine is the one it needs, if any. */
+static struct server *choose(struct dispatch *d, struct server_pool *p, const struct ticket *t,
+                             struct server *last, enum sequence_need need, struct server *mine)
 {
     bool fast = may_pipeline(d, t) && !is_only_observing(d);
     if (fast && need == SEQUENCE_ANY && may_go_together(d, last, t))
@@ -160,8 +163,8 @@ static void observe(struct dispatch *d, struct ticket *t)
     pw_metric_inc(d->env.metrics, PW_METRIC_BATCH_PIPELINED);
 }
 
-/* Oldest first. A request that cannot share waits for an idle connection, and nobody overtakes it: the shared
- * connections then run dry and the first of them is its own. */
+/* Oldest first. A request that cannot share waits for an idle connection, and nobody overtakes it:
+ * the shared connections then run dry and the first of them is its own. */
 static void assign(struct dispatch *d, struct server_pool *p)
 {
     struct server *last = NULL;
@@ -193,8 +196,10 @@ static void assign(struct dispatch *d, struct server_pool *p)
     pw_server_pool_grow(p, p->waiters.count, d->env.loop->now_us);
     bool may_grow = !p->paused && d->env.loop->now_us >= p->retry_at_us;
     if (may_grow && pw_server_pool_connecting(p) == 0 && !comes_free_soon(d, p)) {
-        pw_permits_ask(d->env.permits, p->permits, d->env.worker, ticket_of(pw_list_first(&p->waiters))->queued_us);
-        pw_server_pool_grow(p, p->waiters.count, d->env.loop->now_us); /* one may have come back between the two steps */
+        pw_permits_ask(d->env.permits, p->permits, d->env.worker,
+                       ticket_of(pw_list_first(&p->waiters))->queued_us);
+        pw_server_pool_grow(p, p->waiters.count,
+                            d->env.loop->now_us); /* one may have come back between the two steps */
     }
 }
 
@@ -243,7 +248,8 @@ static void leave_queue(struct dispatch *d, struct ticket *t)
         pw_list_remove(&t->pool->waiters, &t->queue_link);
 }
 
-void pw_ticket_refuse(struct dispatch *d, struct ticket *t, const char sqlstate[6], const char *text)
+void pw_ticket_refuse(struct dispatch *d, struct ticket *t, const char sqlstate[6],
+                      const char *text)
 {
     struct client *c = t->client;
     const struct error_fields error = {.severity = "ERROR", .sqlstate = sqlstate, .message = text};
@@ -301,8 +307,8 @@ static void forget_ticket(struct server *s, struct ticket *t)
     }
 }
 
-void pw_ticket_fail_sent(struct dispatch *d, struct ticket *t, struct server *s, enum pw_status status,
-                         const char *text)
+void pw_ticket_fail_sent(struct dispatch *d, struct ticket *t, struct server *s,
+                         enum pw_status status, const char *text)
 {
     forget_ticket(s, t);
     s->broken = true; /* what it says from now on has no owner */
@@ -319,8 +325,10 @@ void pw_ticket_fail_sent(struct dispatch *d, struct ticket *t, struct server *s,
 
 /* ---- a connection nobody holds any more */
 
-static const char discard_all[] = "Q\0\0\0\x10" "DISCARD ALL";
-static const char deallocate_all[] = "Q\0\0\0\x13" "DEALLOCATE ALL";
+static const char discard_all[] = "Q\0\0\0\x10"
+                                  "DISCARD ALL";
+static const char deallocate_all[] = "Q\0\0\0\x13"
+                                     "DEALLOCATE ALL";
 
 void pw_server_unhold(struct dispatch *d, struct server *s)
 {
@@ -334,7 +342,8 @@ void pw_server_unhold(struct dispatch *d, struct server *s)
         pw_server_close(s, "its client is gone");
         return;
     }
-    bool clean = s->expects.count == 0 && s->txn == 'I' && !s->in_copy && s->body_left == 0 && !s->broken;
+    bool clean =
+        s->expects.count == 0 && s->txn == 'I' && !s->in_copy && s->body_left == 0 && !s->broken;
     if (!clean || s->cancels > 0) {
         if (clean) { /* a cancel is under way: it could still hit the next user (rule 8) */
             s->waits_for_cancel = true;
@@ -349,7 +358,8 @@ void pw_server_unhold(struct dispatch *d, struct server *s)
         if (all)
             s->sequences_of = 0;
         pw_server_enter(s, SERVER_RESETTING);
-        pw_server_send(s, all ? discard_all : deallocate_all, all ? sizeof discard_all : sizeof deallocate_all);
+        pw_server_send(s, all ? discard_all : deallocate_all,
+                       all ? sizeof discard_all : sizeof deallocate_all);
         return;
     }
     pw_server_pool_release(s);

@@ -27,7 +27,8 @@ struct canceller {
     size_t len;
 };
 
-/* libpq's PQcancel returns when its connection is closed and then counts on the signal having been sent. */
+/* libpq's PQcancel returns when its connection is closed and then counts on the signal having been
+ * sent. */
 static void answer(int fd)
 {
     if (fd >= 0)
@@ -66,7 +67,8 @@ static void on_event(struct stream *stream, enum stream_event what)
 static void on_closed(struct stream *stream)
 {
     struct canceller *x = PW_CONTAINER_OF(stream, struct canceller, stream);
-    pw_wheel_cancel(&x->dispatch->env.loop->wheel, &x->timer); /* at shutdown it closes without end() */
+    pw_wheel_cancel(&x->dispatch->env.loop->wheel,
+                    &x->timer); /* at shutdown it closes without end() */
     pw_list_remove(&x->dispatch->cancellers, &x->link);
     answer(x->fd);
     pw_free(x);
@@ -162,8 +164,8 @@ static void cancel_ticket(struct dispatch *d, struct ticket *t, int fd)
 {
     struct server *s = t->server;
     struct expect *head = pw_expect_head(&s->expects);
-    /* Of an earlier request of the same client a cancel may still be under way: PostgreSQL closes that connection
-     * when it gets to it. This request's first one does not wait for that. */
+    /* Of an earlier request of the same client a cancel may still be under way: PostgreSQL closes
+     * that connection when it gets to it. This request's first one does not wait for that. */
     bool busy = s->cancels > 0 && (t->cancels > 0 || s->cancels >= CANCELLERS_MAX);
     t->cancel_asked = true;
     if (s->in_flight != 1 || !head || head->ticket != t) {

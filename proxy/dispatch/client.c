@@ -6,8 +6,8 @@
 #include "proxy/base/alloc.h"
 #include "proxy/base/log.h"
 #include "proxy/dispatch/dispatch_priv.h"
-#include "proxy/dispatch/sequences.h"
 #include "proxy/dispatch/login.h"
+#include "proxy/dispatch/sequences.h"
 
 void pw_client_init(struct client *c, struct dispatch *d, const struct client_sink *sink,
                     struct stream *stream, uint64_t id)
@@ -20,7 +20,8 @@ void pw_client_init(struct client *c, struct dispatch *d, const struct client_si
 /* Ways to say "this machine" are one. */
 static bool is_local(const char *host)
 {
-    return host[0] == '/' || !strcmp(host, "localhost") || !strncmp(host, "127.", 4) || !strcmp(host, "::1");
+    return host[0] == '/' || !strcmp(host, "localhost") || !strncmp(host, "127.", 4) ||
+           !strcmp(host, "::1");
 }
 
 static void note_place(struct databases *all, const struct server_pool *pool, const char *name)
@@ -29,7 +30,8 @@ static void note_place(struct databases *all, const struct server_pool *pool, co
     pw_buf_init(&hosts, 64 * 1024);
     const struct conf_upstream *up = &pool->db->upstream;
     for (size_t i = 0; i < up->n_hosts; i++)
-        pw_buf_printf(&hosts, "%s:%u\n", is_local(up->hosts[i].host) ? "local" : up->hosts[i].host, up->hosts[i].port);
+        pw_buf_printf(&hosts, "%s:%u\n", is_local(up->hosts[i].host) ? "local" : up->hosts[i].host,
+                      up->hosts[i].port);
     if (pw_buf_append_u8(&hosts, 0))
         pw_databases_place(all, name, hosts.data, pw_conf_database_dbname(pool->db, name));
     pw_buf_free(&hosts);
@@ -144,7 +146,9 @@ void pw_dispatch_submit(struct client *c)
             return;
     }
     if (c->server) {
-        if (!pw_sequences_fit(t, c->server)) { /* in a transaction: nothing can be refused in the server's stead */
+        if (!pw_sequences_fit(
+                t,
+                c->server)) { /* in a transaction: nothing can be refused in the server's stead */
             pw_sequences_learn(d, t);
             pw_ticket_fail(d, t, PW_SEQUENCE_LOST, pw_sequences_lost_text);
             return;

@@ -28,7 +28,8 @@ struct databases {
     void *arg;
 };
 
-struct databases *pw_databases_new(void (*on_new)(void *arg, uint32_t id, const char *name), void *arg)
+struct databases *pw_databases_new(void (*on_new)(void *arg, uint32_t id, const char *name),
+                                   void *arg)
 {
     struct databases *d = pw_alloc(sizeof *d);
     pthread_mutex_init(&d->lock, NULL);
@@ -169,11 +170,13 @@ static bool is_sibling(const struct database *a, const struct database *b)
            share_a_line(a->hosts, b->hosts);
 }
 
-void pw_databases_place(struct databases *d, const char *name, const char *hosts, const char *dbname)
+void pw_databases_place(struct databases *d, const char *name, const char *hosts,
+                        const char *dbname)
 {
     pthread_mutex_lock(&d->lock);
     struct database *entry = find_locked(d, name);
-    if (entry && (!entry->hosts || strcmp(entry->hosts, hosts) != 0 || strcmp(entry->dbname, dbname) != 0)) {
+    if (entry &&
+        (!entry->hosts || strcmp(entry->hosts, hosts) != 0 || strcmp(entry->dbname, dbname) != 0)) {
         pw_free(entry->hosts);
         pw_free(entry->dbname);
         entry->hosts = pw_strdup(hosts);
@@ -214,7 +217,9 @@ bool pw_databases_keep_sequences(struct databases *d, uint32_t id, bool learn)
 
 static uint64_t row_hash(const char *database, const char *user, unsigned worker)
 {
-    return pw_hash_mix(pw_hash_mix(pw_hash_bytes(database, strlen(database)), pw_hash_bytes(user, strlen(user))), worker);
+    return pw_hash_mix(
+        pw_hash_mix(pw_hash_bytes(database, strlen(database)), pw_hash_bytes(user, strlen(user))),
+        worker);
 }
 
 struct pool_row *pw_databases_pool_row(struct databases *d, const char *database, const char *user,
@@ -223,9 +228,11 @@ struct pool_row *pw_databases_pool_row(struct databases *d, const char *database
     uint64_t hash = row_hash(database, user, worker);
     struct pool_row *row = NULL;
     pthread_mutex_lock(&d->lock);
-    for (struct hash_node *n = pw_hashmap_first(&d->row_map, hash); n && !row; n = pw_hashmap_next(n)) {
+    for (struct hash_node *n = pw_hashmap_first(&d->row_map, hash); n && !row;
+         n = pw_hashmap_next(n)) {
         row = PW_CONTAINER_OF(n, struct pool_row, node);
-        if (row->worker != worker || strcmp(row->database, database) != 0 || strcmp(row->user, user) != 0)
+        if (row->worker != worker || strcmp(row->database, database) != 0 ||
+            strcmp(row->user, user) != 0)
             row = NULL;
     }
     if (!row) {

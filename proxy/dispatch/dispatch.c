@@ -49,7 +49,8 @@ static bool is_lasting(struct slice error)
     return error.len && memcmp(state.ptr, "57P03", 5) != 0 && memcmp(state.ptr, "53300", 5) != 0;
 }
 
-/* A server that restarts is waited for, one that was never seen is not; nor is one that has been gone too long. */
+/* A server that restarts is waited for, one that was never seen is not; nor is one that has been
+ * gone too long. */
 static void on_connect_failed(struct server_pool *p, const char *text, struct slice error)
 {
     struct dispatch *d = dispatch_of(p);
@@ -72,7 +73,8 @@ static uint64_t oldest_wait(const struct server_pool *p)
     return first ? PW_LIST_ENTRY(first, const struct ticket, queue_link)->queued_us : 0;
 }
 
-/* A request that was only read and of which nothing was passed on may simply run elsewhere, once. */
+/* A request that was only read and of which nothing was passed on may simply run elsewhere, once.
+ */
 static bool may_retry(const struct dispatch *d, const struct ticket *t)
 {
     return !d->is_closing && t->shareable && !t->replied && !t->retried && !t->is_probe;
@@ -220,9 +222,9 @@ void pw_dispatch_close_servers(struct dispatch *d)
         fail_all_waiters(d, p, PW_SHUTTING_DOWN, NULL, (struct slice){0});
         for (int state = SERVER_CONNECTING; state < SERVER_CLOSING; state++)
             while (!pw_list_empty(&p->by_state[state]))
-                pw_server_close(PW_LIST_ENTRY(pw_list_first(&p->by_state[state]), struct server,
-                                              state_link),
-                                "pgweir is shutting down");
+                pw_server_close(
+                    PW_LIST_ENTRY(pw_list_first(&p->by_state[state]), struct server, state_link),
+                    "pgweir is shutting down");
     }
 }
 
@@ -282,8 +284,8 @@ void pw_dispatch_reconfigure(struct dispatch *d, const struct pw_conf *conf)
         const struct conf_database *db = pw_conf_database_find(conf, p->database);
         p->disabled = db == NULL;
         if (db)
-            pw_server_pool_reconfigure(p, conf, db,
-                                       d->shared->tls_for ? d->shared->tls_for(d->shared, db) : NULL);
+            pw_server_pool_reconfigure(
+                p, conf, db, d->shared->tls_for ? d->shared->tls_for(d->shared, db) : NULL);
         else
             pw_server_pool_close_idle(p, "the database is no longer configured");
     }
@@ -292,7 +294,8 @@ void pw_dispatch_reconfigure(struct dispatch *d, const struct pw_conf *conf)
 
 static uint64_t pool_hash(const char *database, const char *user)
 {
-    return pw_hash_mix(pw_hash_bytes(database, strlen(database)), pw_hash_bytes(user, strlen(user)));
+    return pw_hash_mix(pw_hash_bytes(database, strlen(database)),
+                       pw_hash_bytes(user, strlen(user)));
 }
 
 struct server_pool *pw_dispatch_pool(struct dispatch *d, const char *database, const char *user)
@@ -306,7 +309,8 @@ struct server_pool *pw_dispatch_pool(struct dispatch *d, const char *database, c
     const struct conf_database *db = pw_conf_database_find(d->conf, database);
     if (!db || d->pools.count >= DISPATCH_POOLS_MAX)
         return NULL;
-    struct pool_row *row = pw_databases_pool_row(d->shared->databases, database, user, d->env.worker);
+    struct pool_row *row =
+        pw_databases_pool_row(d->shared->databases, database, user, d->env.worker);
     struct tls_context *tls = d->shared->tls_for ? d->shared->tls_for(d->shared, db) : NULL;
     struct server_pool *p = pw_server_pool_new(&d->env, d->conf, db, database, user,
                                                row->database_id, tls, &row->stats);
@@ -327,14 +331,17 @@ static void expire_waiters(struct dispatch *d, struct server_pool *p, uint64_t n
         if (!limit || now_us - t->queued_us < limit)
             break;
         char text[1600];
-        snprintf(text, sizeof text,
-                 "query_wait_timeout: no server connection became free in %.3g s (database \"%s\", user \"%s\", pool_size %u); "
-                 "%s%s",
-                 (double)limit / 1e6, p->database, p->user, p->db->pool_size,
-                 p->paused       ? "the database is paused (RESUME ends that)"
-                 : p->last_error ? ""
-                                 : "raise pool_size, or look for long transactions in SHOW SERVERS and SHOW PINS",
-                 p->last_error && !p->paused ? p->last_error : "");
+        snprintf(
+            text, sizeof text,
+            "query_wait_timeout: no server connection became free in %.3g s (database \"%s\", user "
+            "\"%s\", pool_size %u); "
+            "%s%s",
+            (double)limit / 1e6, p->database, p->user, p->db->pool_size,
+            p->paused ? "the database is paused (RESUME ends that)"
+            : p->last_error
+                ? ""
+                : "raise pool_size, or look for long transactions in SHOW SERVERS and SHOW PINS",
+            p->last_error && !p->paused ? p->last_error : "");
         pw_metric_inc(d->env.metrics, PW_METRIC_QUERY_WAIT_TIMEOUTS); /* before the client hears */
         pw_ticket_fail(d, t, PW_QUERY_WAIT_TIMEOUT, text);
         oldest = 0;
@@ -355,7 +362,8 @@ static void expire_queries(struct dispatch *d, struct server_pool *p, uint64_t n
         if (t && t->in_fifo && now_us - s->sent_us > limit) {
             char text[200];
             snprintf(text, sizeof text,
-                     "query_timeout: the query ran longer than %.3g s and was cancelled (database \"%s\", user \"%s\")",
+                     "query_timeout: the query ran longer than %.3g s and was cancelled (database "
+                     "\"%s\", user \"%s\")",
                      (double)limit / 1e6, p->database, p->user);
             pw_metric_inc(d->env.metrics, PW_METRIC_QUERY_TIMEOUTS);
             pw_cancel_running(d, s);
@@ -364,13 +372,14 @@ static void expire_queries(struct dispatch *d, struct server_pool *p, uint64_t n
     }
 }
 
-/* A name that somebody tried in vain must not hold a place of DISPATCH_POOLS_MAX: else whoever tries ten thousand
- * names locks out every user who is new to this worker. */
+/* A name that somebody tried in vain must not hold a place of DISPATCH_POOLS_MAX: else whoever
+ * tries ten thousand names locks out every user who is new to this worker. */
 static bool was_in_vain(const struct server_pool *p, uint64_t now_us)
 {
     return !p->welcome_known && !p->clients && !p->logins && !p->relays && !p->n_servers &&
-           pw_list_empty(&p->by_state[SERVER_CLOSING]) && pw_list_empty(&p->waiters) && pw_list_empty(&p->relay_waiters) &&
-           !pw_list_linked(&p->poke_link) && now_us >= p->retry_at_us;
+           pw_list_empty(&p->by_state[SERVER_CLOSING]) && pw_list_empty(&p->waiters) &&
+           pw_list_empty(&p->relay_waiters) && !pw_list_linked(&p->poke_link) &&
+           now_us >= p->retry_at_us;
 }
 
 void pw_dispatch_janitor(struct dispatch *d, uint64_t now_us)
@@ -387,7 +396,8 @@ void pw_dispatch_janitor(struct dispatch *d, uint64_t now_us)
         expire_queries(d, p, now_us);
         pw_cancel_repeat(d, p);
         pw_server_pool_janitor(p, now_us);
-        atomic_store_explicit(&p->stats->cl_waiting, (uint32_t)p->waiters.count, memory_order_relaxed);
+        atomic_store_explicit(&p->stats->cl_waiting, (uint32_t)p->waiters.count,
+                              memory_order_relaxed);
         atomic_store_explicit(&p->stats->cl_active, p->clients, memory_order_relaxed);
         if (!pw_list_empty(&p->waiters) || !pw_list_empty(&p->relay_waiters))
             pw_dispatch_poke(d, p);

@@ -1,15 +1,15 @@
 /*
- * What a request does beyond its answer: table versions (rule 4), catalog generations, settings, pins, and the
- * transaction they belong to. A write is announced before it is forwarded and again when its transaction
- * ends, before the writer hears of it.
+ * What a request does beyond its answer: table versions (rule 4), catalog generations, settings,
+ * pins, and the transaction they belong to. A write is announced before it is forwarded and again
+ * when its transaction ends, before the writer hears of it.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "planner/planner.h"
 #include "proxy/base/alloc.h"
 #include "proxy/dispatch/dispatch_priv.h"
 #include "proxy/dispatch/sequences.h"
-#include "planner/planner.h"
 
 enum { WRITE_FLAGS = PLAN_F_WRITES | PLAN_F_WRITES_ALL | PLAN_F_CATALOG | PLAN_F_RIGHTS };
 
@@ -54,7 +54,8 @@ static void remember(struct dispatch *d, struct client *c, const struct plan *pl
     }
 }
 
-/* SET search_path and kin, and then something that was planned before it took effect: in one request. */
+/* SET search_path and kin, and then something that was planned before it took effect: in one
+ * request. */
 static bool is_misled(const struct ticket *t, uint32_t plan)
 {
     for (uint32_t i = 0; i < plan; i++)
@@ -92,14 +93,18 @@ static void note_pins(struct client *c, const struct plan *plan)
         pw_client_set_pins(c, c->pins | pins);
 }
 
-/* Names mean something else to this session than the planner knows: temporary tables stand before others,
- * search_path or role was changed by a function. What is written may be any table then, by whatever function is
- * really called. */
+/* Names mean something else to this session than the planner knows: temporary tables stand before
+ * others, search_path or role was changed by a function. What is written may be any table then, by
+ * whatever function is really called. */
 static bool goes_elsewhere(const struct client *c, const struct plan *plan)
 {
-    enum { UNSURE = PIN_BIT(PIN_TEMP_TABLE) | PIN_BIT(PIN_FUNCTION) | PIN_BIT(PIN_OPAQUE) | PIN_BIT(PIN_CONTEXT) };
+    enum {
+        UNSURE = PIN_BIT(PIN_TEMP_TABLE) | PIN_BIT(PIN_FUNCTION) | PIN_BIT(PIN_OPAQUE) |
+                 PIN_BIT(PIN_CONTEXT)
+    };
     return (c->pins & UNSURE) && plan->generation != PLAN_ANY_GENERATION &&
-           (pw_plan_has(plan, PLAN_F_WRITES) || plan->user_code || (c->pins & PIN_BIT(PIN_CONTEXT)));
+           (pw_plan_has(plan, PLAN_F_WRITES) || plan->user_code ||
+            (c->pins & PIN_BIT(PIN_CONTEXT)));
 }
 
 /* The same under the other names of this database, as a whole. */
@@ -107,7 +112,8 @@ static void reach_siblings(struct dispatch *d, struct client *c, const struct pl
 {
     struct cache *cache = d->shared->cache;
     uint32_t ids[CLIENT_SIBLINGS_MAX];
-    size_t n = pw_databases_siblings(d->shared->databases, c->pool->database_id, ids, CLIENT_SIBLINGS_MAX);
+    size_t n =
+        pw_databases_siblings(d->shared->databases, c->pool->database_id, ids, CLIENT_SIBLINGS_MAX);
     if (n > CLIENT_SIBLINGS_MAX) {
         c->txn_rights = true; /* everything, at the end too */
         pw_cache_bump_all(cache);
@@ -162,14 +168,16 @@ void pw_effects_begin(struct dispatch *d, struct ticket *t)
 
 bool pw_effects_has_written(const struct client *c)
 {
-    return c->n_txn_tables || c->n_txn_siblings || c->txn_wrote_all || c->txn_catalog || c->txn_rights;
+    return c->n_txn_tables || c->n_txn_siblings || c->txn_wrote_all || c->txn_catalog ||
+           c->txn_rights;
 }
 
 /* Also to names that were first used since the write began. */
 static void announce_to_siblings(struct dispatch *d, const struct client *c)
 {
     uint32_t ids[CLIENT_SIBLINGS_MAX];
-    size_t n = pw_databases_siblings(d->shared->databases, c->pool->database_id, ids, CLIENT_SIBLINGS_MAX);
+    size_t n =
+        pw_databases_siblings(d->shared->databases, c->pool->database_id, ids, CLIENT_SIBLINGS_MAX);
     if (n > CLIENT_SIBLINGS_MAX)
         pw_cache_bump_all(d->shared->cache);
     for (size_t i = 0; i < n && i < CLIENT_SIBLINGS_MAX; i++) {
@@ -261,7 +269,8 @@ bool pw_effects_is_reset(const struct ticket *t)
     return false;
 }
 
-/* Values are bytes in the encoding that the session had then: in another one they cannot be replayed. */
+/* Values are bytes in the encoding that the session had then: in another one they cannot be
+ * replayed. */
 static bool is_tied_to_encoding(const struct settings *set)
 {
     for (uint32_t i = 0; i < set->n; i++)
@@ -271,8 +280,8 @@ static bool is_tied_to_encoding(const struct settings *set)
     return false;
 }
 
-/* name has this value now, on the server and for the session. value NULL: the default, which for the
- * session is what it logged in with. */
+/* name has this value now, on the server and for the session. value NULL: the default, which for
+ * the session is what it logged in with. */
 static void apply_set(struct client *c, struct server *s, const char *name, const char *value)
 {
     if (!strcmp(name, "application_name")) {
@@ -328,7 +337,8 @@ static void push_set(struct client *c, const char *name, const char *value)
 /* Names and quotes mean something else for the rest of the transaction. */
 static void note_txn_context(struct dispatch *d, struct client *c, const struct plan_set *set)
 {
-    static const char *const names[] = {"search_path", "role", "standard_conforming_strings", "client_encoding"};
+    static const char *const names[] = {"search_path", "role", "standard_conforming_strings",
+                                        "client_encoding"};
     struct settings *base = c->txn_settings ? c->txn_settings : c->settings, *with = NULL;
     bool known = false;
     for (size_t i = 0; i < PW_COUNT_OF(names); i++)
@@ -346,7 +356,8 @@ static void note_txn_context(struct dispatch *d, struct client *c, const struct 
     pw_client_pin(c, PIN_SET);
 }
 
-static void note_sets(struct dispatch *d, struct client *c, struct server *s, const struct plan *plan, bool in_txn)
+static void note_sets(struct dispatch *d, struct client *c, struct server *s,
+                      const struct plan *plan, bool in_txn)
 {
     for (uint32_t i = 0; in_txn && pw_plan_has(plan, PLAN_F_CONTEXT) && i < plan->n_sets; i++)
         if (pw_plan_is_context_setting(plan->sets[i].name))
@@ -387,7 +398,8 @@ static void end_txn_sets(struct client *c, struct server *s, bool committed)
     drop_sets(c);
 }
 
-/* COMMIT AND CHAIN, or COMMIT and BEGIN in one message: what was SET stays, what was SET LOCAL is over. */
+/* COMMIT AND CHAIN, or COMMIT and BEGIN in one message: what was SET stays, what was SET LOCAL is
+ * over. */
 static void chain(struct client *c, struct server *s)
 {
     end_txn_sets(c, s, true);
@@ -415,7 +427,8 @@ static void doubt_pins(struct client *c, const struct ticket *t, bool in_txn)
         pw_client_set_pins(c, c->pins & ~PIN_BIT(PIN_SEQUENCE));
 }
 
-/* One statement that set something and did nothing else: what is reported now, any server would report. */
+/* One statement that set something and did nothing else: what is reported now, any server would
+ * report. */
 static void learn_from(struct client *c, const struct ticket *t, const struct server *s)
 {
     if ((t->flags & PLAN_F_SETS) && !(t->flags & PLAN_F_MULTI) && t->n_plans == 1 && !t->failed &&
@@ -429,18 +442,22 @@ void pw_effects_end(struct dispatch *d, struct ticket *t, struct server *s)
     if (!c)
         return;
     bool was_in_txn = c->txn != 'I', in_txn = s->txn != 'I';
-    bool mixed = (t->flags & PLAN_F_SETS) && (t->flags & (PLAN_F_TXN_BEGIN | PLAN_F_TXN_END)) && t->n_plans;
-    if (mixed) /* SET between BEGIN and COMMIT in one message: which of them lasts is not worth guessing */
+    bool mixed =
+        (t->flags & PLAN_F_SETS) && (t->flags & (PLAN_F_TXN_BEGIN | PLAN_F_TXN_END)) && t->n_plans;
+    if (mixed) /* SET between BEGIN and COMMIT in one message: which of them lasts is not worth
+                  guessing */
         pw_client_pin(c, PIN_SET);
     else if (!t->failed)
         for (uint32_t i = 0; i < t->n_plans; i++)
             if (t->plans[i]->n_sets)
                 note_sets(d, c, s, t->plans[i], in_txn);
-    /* A syntax error, or an unknown name: nothing of the message was run, so nothing was left behind. */
+    /* A syntax error, or an unknown name: nothing of the message was run, so nothing was left
+     * behind. */
     bool ran_nothing = t->ran_nothing || (t->n_plans == 1 && !strcmp(t->sqlstate, "42601"));
     if (t->pins_added && c->translate && ran_nothing)
         pw_client_set_pins(c, c->pins & ~t->pins_added);
-    bool in_part = (in_txn && t->txn_tag == 'R') || t->n_txn_tags > 1; /* as ROLLBACK TO; or several ends in one message */
+    bool in_part = (in_txn && t->txn_tag == 'R') ||
+                   t->n_txn_tags > 1; /* as ROLLBACK TO; or several ends in one message */
     if (in_part && in_txn && c->txn_settings)
         remember_all(d, c);
     if (in_part && c->n_txn_sets) { /* which of them were undone? */
@@ -465,7 +482,8 @@ void pw_effects_end(struct dispatch *d, struct ticket *t, struct server *s)
         if ((t->flags & PLAN_F_UNPINS) && !t->failed) {
             pw_client_set_pins(c, pins_after_discard(t));
             if (!c->translate && c->stmts.map.count && s->needs_reset == SERVER_RESET_NOTHING)
-                s->needs_reset = SERVER_RESET_STATEMENTS; /* prepared behind it under its own names */
+                s->needs_reset =
+                    SERVER_RESET_STATEMENTS; /* prepared behind it under its own names */
             c->translate = c->pool->db->pool_mode != CONF_POOL_SESSION;
         }
     } else if (!was_in_txn) {

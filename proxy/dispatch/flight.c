@@ -1,7 +1,8 @@
 /*
- * Single flight: identical requests that meet before the first of them was sent share one execution (strict: nobody
- * gets an answer that was computed before they asked). The leader's reply is recorded only when somebody
- * waits for it; if it cannot be shared (an error, a notice, too long), each follower runs by itself.
+ * Single flight: identical requests that meet before the first of them was sent share one execution
+ * (strict: nobody gets an answer that was computed before they asked). The leader's reply is
+ * recorded only when somebody waits for it; if it cannot be shared (an error, a notice, too long),
+ * each follower runs by itself.
  */
 #include <string.h>
 
@@ -20,7 +21,8 @@ struct flight {
 
 static struct flight *find(struct dispatch *d, const struct ticket *t)
 {
-    for (struct hash_node *h = pw_hashmap_first(&d->flights, t->key_hash); h; h = pw_hashmap_next(h)) {
+    for (struct hash_node *h = pw_hashmap_first(&d->flights, t->key_hash); h;
+         h = pw_hashmap_next(h)) {
         struct flight *f = PW_CONTAINER_OF(h, struct flight, node);
         if (f->leader->settings == t->settings && f->leader->pool == t->pool &&
             pw_slice_eq(pw_buf_slice(&f->leader->key), pw_buf_slice(&t->key)))
@@ -29,8 +31,9 @@ static struct flight *find(struct dispatch *d, const struct ticket *t)
     return NULL;
 }
 
-/* It will be sent at the end of this turn: there is hardly anybody who could join, and a flight costs something. One
- * whose reply the cache wants is worth it: many may want that reply at once. */
+/* It will be sent at the end of this turn: there is hardly anybody who could join, and a flight
+ * costs something. One whose reply the cache wants is worth it: many may want that reply at once.
+ */
 static bool leaves_at_once(const struct ticket *t)
 {
     const struct server_pool *p = t->pool;
@@ -122,7 +125,10 @@ void pw_flight_message(struct ticket *t, uint8_t type, struct slice part, bool f
     (void)first_part;
     if (f->spoiled)
         return;
-    struct buf *to = type == 'T' ? &f->description : type == 'D' ? &f->rows : type == 'C' ? &f->tag : NULL;
+    struct buf *to = type == 'T'   ? &f->description
+                     : type == 'D' ? &f->rows
+                     : type == 'C' ? &f->tag
+                                   : NULL;
     if (to)
         f->spoiled = !pw_buf_append(to, part.ptr, part.len);
     else if (type != '1' && type != '2' && type != 'Z')

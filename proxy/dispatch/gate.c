@@ -12,8 +12,8 @@
  * Since PostgreSQL 14 changes of what ParameterStatus reports are told only before ReadyForQuery:
  * together with what the request itself changed. So this way is taken only when it is known what a
  * server reports with these settings (struct settings, welcome): it is what the client was told.
- * Reports about what may have been replayed are held back, and what differs in the end from what the
- * client was told is said in their place.
+ * Reports about what may have been replayed are held back, and what differs in the end from what
+ * the client was told is said in their place.
  */
 #include <string.h>
 #include <strings.h>
@@ -161,8 +161,7 @@ bool pw_gate_settle(const struct ticket *t, const struct server *s, struct buf *
     while (pw_startup_next(&rest, &nv)) {
         if (!pw_gate_hides(t, nv.name))
             continue;
-        if (pw_params_find(&t->settings->welcome, nv.name.ptr, &old) &&
-            pw_slice_eq(old, nv.value))
+        if (pw_params_find(&t->settings->welcome, nv.name.ptr, &old) && pw_slice_eq(old, nv.value))
             continue;
         pw_emit_parameter_status(out, nv.name, nv.value);
         any = true;

@@ -25,7 +25,8 @@ static bool take_place(struct dispatch *d, struct server_pool *p)
     bool turn = pw_permits_is_turn(p->permits, worker, p->relay_since_us);
     bool taken = turn && pw_permits_try_take(p->permits, p->db->pool_size);
     if (!taken && !pw_list_empty(idle)) {
-        pw_server_close(PW_LIST_ENTRY(pw_list_last(idle), struct server, state_link), "a login needs its place");
+        pw_server_close(PW_LIST_ENTRY(pw_list_last(idle), struct server, state_link),
+                        "a login needs its place");
         taken = pw_permits_try_take(p->permits, p->db->pool_size);
     }
     if (taken) {
@@ -75,7 +76,8 @@ void pw_login_wake(struct dispatch *d, struct server_pool *p)
 {
     (void)d;
     size_t n = p->relay_waiters.count;
-    bool all = p->method != UPSTREAM_UNKNOWN && p->relays == 0; /* what the server asks for is known now */
+    bool all =
+        p->method != UPSTREAM_UNKNOWN && p->relays == 0; /* what the server asks for is known now */
     for (size_t i = 0; i < n && (all || i == 0); i++) {
         struct list_node *first = pw_list_pop_front(&p->relay_waiters);
         struct client *c = PW_LIST_ENTRY(first, struct client, relay_link);
@@ -102,14 +104,16 @@ bool pw_login_admit(struct client *c, struct server_pool *p, char *why, size_t s
     } limits[CLIENT_COUNTS] = {
         {pw_pool_row_of(p->stats)->database_clients, p->db->max_clients, "this database",
          "databases.max_clients"},
-        {&p->permits->clients, p->db->max_user_clients, "this user of this database", "databases.max_user_clients"},
+        {&p->permits->clients, p->db->max_user_clients, "this user of this database",
+         "databases.max_user_clients"},
         {&c->user_account->clients, p->conf->pgweir.max_user_clients, "this user",
          "pgweir.max_user_clients"},
     };
     for (size_t i = 0; i < CLIENT_COUNTS; i++) {
         if (!pw_permits_try_enter(limits[i].count, limits[i].limit)) {
-            snprintf(why, size, "no more connections allowed for %s: %s is %u (database \"%s\", user \"%s\")", limits[i].of,
-                     limits[i].setting, limits[i].limit, p->database, p->user);
+            snprintf(why, size,
+                     "no more connections allowed for %s: %s is %u (database \"%s\", user \"%s\")",
+                     limits[i].of, limits[i].setting, limits[i].limit, p->database, p->user);
             pw_login_leave(c);
             return false;
         }
@@ -190,7 +194,8 @@ void pw_login_keep_md5(struct server_pool *p, struct slice secret)
 void pw_login_keep_password(struct server_pool *p, struct slice password)
 {
     struct pool_credentials *c = &p->credentials;
-    if (is_configured(p) || password.len == 0 || (c->password && pw_slice_is(password, c->password)))
+    if (is_configured(p) || password.len == 0 ||
+        (c->password && pw_slice_is(password, c->password)))
         return;
     forget_secrets(c);
     c->password = pw_strndup(password.ptr, password.len);

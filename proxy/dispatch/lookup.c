@@ -7,7 +7,8 @@
 #include "proxy/wire/frame.h"
 #include "proxy/wire/front.h"
 
-/* What hint and rule say: 0 nothing, 1 on, 2 off, 3 force. A hint wins over a rule (CONTRACT section 3). */
+/* What hint and rule say: 0 nothing, 1 on, 2 off, 3 force. A hint wins over a rule (CONTRACT
+ * section 3). */
 static int mark_of(struct dispatch *d, const struct ticket *t, uint64_t *ttl_us)
 {
     const struct plan *plan = t->plans[0];

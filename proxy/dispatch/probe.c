@@ -1,5 +1,6 @@
-/* A login with settings never seen before: they are replayed on a server once, to learn whether it takes them and what
- * it reports (ParameterStatus) with them. Later logins with the same settings need no server. */
+/* A login with settings never seen before: they are replayed on a server once, to learn whether it
+ * takes them and what it reports (ParameterStatus) with them. Later logins with the same settings
+ * need no server. */
 #include "proxy/dispatch/dispatch_priv.h"
 
 void pw_dispatch_probe(struct client *c)

@@ -1,13 +1,13 @@
 /*
- * Promotion: a statement that comes again and again lives on the server under a name of ours, so that
- * PostgreSQL parses it once for several requests (batch.promote). The client must not be able to
- * tell. So:
+ * Promotion: a statement that comes again and again lives on the server under a name of ours, so
+ * that PostgreSQL parses it once for several requests (batch.promote). The client must not be able
+ * to tell. So:
  *
  * Only one autocommit read without effects. Of unnamed statements: with the usual messages, and no
- * quoted constant in the text: 'now', 'today' or a name of an enum's value get their meaning when they
- * are parsed. Of simple queries: only what the planner has proven to answer the same with parameters
- * in place of its literals (struct plan_prepared). The definition belongs to the settings it was parsed
- * under and to one generation of the catalog (struct stmt).
+ * quoted constant in the text: 'now', 'today' or a name of an enum's value get their meaning when
+ * they are parsed. Of simple queries: only what the planner has proven to answer the same with
+ * parameters in place of its literals (struct plan_prepared). The definition belongs to the
+ * settings it was parsed under and to one generation of the catalog (struct stmt).
  *
  * An error before BindComplete may be about the definition (a table was changed since: plancache.c,
  * RevalidateCachedQuery) or about a value, which a simple query is told of in other words. Then
@@ -75,7 +75,8 @@ static void promote_query(struct dispatch *d, struct ticket *t)
     const struct plan *plan = t->plans[0];
     const struct plan_context *ctx = t->settings->plan_context;
     if (t->promoted || !t->n_literals || !pw_plan_is_current(ctx, plan) ||
-        pw_settings_get(t->settings, "log_parameter_max_length_on_error")) /* errors would show it */
+        pw_settings_get(t->settings,
+                        "log_parameter_max_length_on_error")) /* errors would show it */
         return;
     struct slice text = pw_slice(plan->prepared->text, plan->prepared->text_len),
                  types = pw_slice(plan->prepared->types, 2 + 4 * (size_t)t->n_literals);
@@ -171,7 +172,8 @@ void pw_promote(struct dispatch *d, struct ticket *t)
         promote_unnamed(d, t);
 }
 
-/* Cancelled, or too late: it would be so wherever the request was at work, and is not to be tried again. */
+/* Cancelled, or too late: it would be so wherever the request was at work, and is not to be tried
+ * again. */
 static bool is_interruption(struct slice error)
 {
     return !strncmp(pw_errfields_sqlstate(error).ptr, "57", 2);
@@ -180,7 +182,8 @@ static bool is_interruption(struct slice error)
 bool pw_promote_refused(struct ticket *t, struct server *s, struct slice error)
 {
     const struct expect *head = pw_expect_head(&s->expects);
-    if (t->is_gated || t->is_replaying) /* it is about the session's settings, in front of the request */
+    if (t->is_gated ||
+        t->is_replaying) /* it is about the session's settings, in front of the request */
         return false;
     bool unsaid = t->is_simple ? head->action == EXPECT_SKIP && head->kind != EXPECT_QUERY
                                : head->action == EXPECT_FAKE;

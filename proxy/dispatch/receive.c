@@ -67,8 +67,8 @@ static bool is_due(const struct intake *r, const struct expect *e)
     return !(t->promoted && next.ptr[0] == BACK_ERROR_RESPONSE); /* see pw_promote_refused() */
 }
 
-/* The request at the head was given up (pw_ticket_fail_sent): what the server says from now on has no owner, and what it
- * says to those behind is not trusted. */
+/* The request at the head was given up (pw_ticket_fail_sent): what the server says from now on has
+ * no owner, and what it says to those behind is not trusted. */
 static bool is_given_up(struct server *s)
 {
     const struct expect *e = pw_expect_head(&s->expects);
@@ -78,7 +78,8 @@ static bool is_given_up(struct server *s)
 static void run_fakes(struct intake *r)
 {
     struct expect *e;
-    while ((e = pw_expect_head(&r->s->expects)) && e->ticket && e->action == EXPECT_FAKE && is_due(r, e)) {
+    while ((e = pw_expect_head(&r->s->expects)) && e->ticket && e->action == EXPECT_FAKE &&
+           is_due(r, e)) {
         static const char complete[2][5] = {{'1', 0, 0, 0, 4}, {'3', 0, 0, 0, 4}};
         struct expect done = pw_intake_pop(r->s);
         struct ticket *t = done.ticket;

@@ -1,7 +1,7 @@
 /*
  * A session's settings on the connection that serves it next: what differs is replayed before the
- * request, in the same write where that can be (gate.c), and RESET goes back to what the session had
- * at login.
+ * request, in the same write where that can be (gate.c), and RESET goes back to what the session
+ * had at login.
  */
 #include <stdio.h>
 #include <string.h>
@@ -143,7 +143,8 @@ void pw_ticket_end_reset(struct dispatch *d, struct ticket *t, struct server *s)
 
 static void fail_replay(struct dispatch *d, struct ticket *t, struct server *s)
 {
-    struct slice error = pw_buf_slice(&t->key), text = PW_SLICE_LIT("settings could not be restored");
+    struct slice error = pw_buf_slice(&t->key),
+                 text = PW_SLICE_LIT("settings could not be restored");
     char message[256];
     s->close_when_idle = true;
     if (t->is_probe) {

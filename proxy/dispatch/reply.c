@@ -1,4 +1,5 @@
-/* A whole known reply for one request: which of its messages the request asked for, and its identity (rule 2). */
+/* A whole known reply for one request: which of its messages the request asked for, and its
+ * identity (rule 2). */
 #include <string.h>
 
 #include "proxy/dispatch/dispatch_priv.h"
@@ -37,12 +38,14 @@ void pw_reply_shape(const struct ticket *t, struct reply_shape *shape)
     shape->cacheable = at == SYNCED;
 }
 
-void pw_reply_write(struct client *c, const struct reply_shape *shape, const struct reply_parts *parts)
+void pw_reply_write(struct client *c, const struct reply_shape *shape,
+                    const struct reply_parts *parts)
 {
     static const char parse_bind[10] = {'1', 0, 0, 0, 4, '2', 0, 0, 0, 4};
     static const char ready[6] = {'Z', 0, 0, 0, 5, 'I'};
     if (shape->is_extended)
-        pw_stream_write(c->stream, parse_bind + (shape->has_parse ? 0 : 5), shape->has_parse ? 10 : 5);
+        pw_stream_write(c->stream, parse_bind + (shape->has_parse ? 0 : 5),
+                        shape->has_parse ? 10 : 5);
     if (!shape->is_extended || shape->has_describe) {
         if (parts->description_ref)
             pw_stream_write_ref(c->stream, parts->description_ref, 0, parts->description_ref->len);
@@ -63,7 +66,8 @@ static void append_part(struct buf *key, const void *data, size_t len)
     pw_buf_append(key, data, len);
 }
 
-/* Result formats that all say text are one spelling: then simple and extended requests share an answer. */
+/* Result formats that all say text are one spelling: then simple and extended requests share an
+ * answer. */
 static void append_formats(struct buf *key, const struct front_bind *b)
 {
     bool all_text = true;
@@ -93,7 +97,8 @@ bool pw_reply_key(struct dispatch *d, struct ticket *t, const struct reply_shape
     } else {
         struct front_bind b;
         const struct op *op = shape->bind;
-        if (!pw_front_bind(pw_slice(t->msgs.data + op->off + FRAME_HEADER, op->len - FRAME_HEADER), &b))
+        if (!pw_front_bind(pw_slice(t->msgs.data + op->off + FRAME_HEADER, op->len - FRAME_HEADER),
+                           &b))
             return false;
         struct slice text = pw_stmt_text(shape->stmt), types = pw_stmt_types(shape->stmt);
         append_part(key, text.ptr, text.len);

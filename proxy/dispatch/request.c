@@ -1,7 +1,7 @@
 /*
- * From messages to a ticket: what each message of the client is, which statement it is about, and which plan
- * belongs to it. Names are resolved here, in the order the client sent them; what the server refuses later
- * is undone (pw_client_undo_names).
+ * From messages to a ticket: what each message of the client is, which statement it is about, and
+ * which plan belongs to it. Names are resolved here, in the order the client sent them; what the
+ * server refuses later is undone (pw_client_undo_names).
  */
 #include <string.h>
 #include <strings.h>
@@ -51,9 +51,10 @@ static const struct plan *find_plan(struct client *c, struct slice sql)
         return plan;
     }
     c->waiter.on_plan = on_plan;
-    /* Nothing is gained by knowing the catalog, or it may wait for a lock of this very transaction. */
-    c->waiter.is_impatient =
-        c->pin != PIN_NONE || c->txn_catalog || c->txn_rights || c->pool->db->pool_mode == CONF_POOL_SESSION;
+    /* Nothing is gained by knowing the catalog, or it may wait for a lock of this very transaction.
+     */
+    c->waiter.is_impatient = c->pin != PIN_NONE || c->txn_catalog || c->txn_rights ||
+                             c->pool->db->pool_mode == CONF_POOL_SESSION;
     plan = pw_plan_get(c->dispatch->memo, pw_client_plan_context(c), sql, &c->waiter);
     return plan ? pw_plan_ref(plan) : NULL;
 }
@@ -97,11 +98,13 @@ void pw_client_undo_names(struct client *c, struct ticket *t, uint32_t from_op)
     }
 }
 
-/* libpq's large object functions are FunctionCalls, by numbers that are fixed in pg_proc.dat. They leave nothing behind a
- * transaction, as their kin in SQL, whose plan they get: other functions are opaque and pin the session. */
+/* libpq's large object functions are FunctionCalls, by numbers that are fixed in pg_proc.dat. They
+ * leave nothing behind a transaction, as their kin in SQL, whose plan they get: other functions are
+ * opaque and pin the session. */
 static const struct plan *plan_of_call(struct client *c, struct slice body)
 {
-    static const uint32_t large_object[] = {715, 764, 767, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172};
+    static const uint32_t large_object[] = {715, 764, 767, 952,  953,  954,  955, 956,
+                                            957, 958, 964, 1004, 3170, 3171, 3172};
     struct front_call call;
     for (size_t i = 0; pw_front_call(body, &call) && i < PW_COUNT_OF(large_object); i++)
         if (call.function_oid == large_object[i])
@@ -148,7 +151,8 @@ enum add_result pw_client_add_parse(struct client *c, struct slice message)
     struct slice types = pw_slice(body.ptr + types_at, body.len - types_at);
     struct stmt *known = p.name.len ? pw_names_get(&c->stmts, p.name) : NULL;
     struct stmt *stmt = pw_stmt_get(&c->pool->stmts, c->settings, p.sql, types);
-    if (stmt->plan && !c->waited_plan && !pw_plan_is_current(pw_client_plan_context(c), stmt->plan)) {
+    if (stmt->plan && !c->waited_plan &&
+        !pw_plan_is_current(pw_client_plan_context(c), stmt->plan)) {
         /* From before a change of the catalog: what it would return now may be something else. */
         pw_stmt_retire(stmt);
         pw_stmt_unref(stmt);
@@ -236,7 +240,8 @@ static enum add_result add_execute(struct client *c, struct slice message)
     if (!op)
         return ADD_TOO_LONG;
     op->named = e.portal.len > 0 || e.max_rows > 0; /* a reply in parts, or a cursor */
-    /* A portal we did not see bound is a cursor made by SQL, or an error: treated as able to do anything. */
+    /* A portal we did not see bound is a cursor made by SQL, or an error: treated as able to do
+     * anything. */
     pw_ticket_add_plan(t, stmt && stmt->plan ? stmt->plan : pw_plan_opaque());
     if (stmt && stmt->plan)
         pw_dealloc_add(c, t, op, stmt->plan, pw_stmt_text(stmt));
@@ -272,8 +277,8 @@ void pw_client_open(struct client *c)
     open_ticket(c);
 }
 
-enum add_result pw_client_add_streamed(struct client *c, uint8_t type, struct slice in, uint32_t len,
-                                       size_t *used)
+enum add_result pw_client_add_streamed(struct client *c, uint8_t type, struct slice in,
+                                       uint32_t len, size_t *used)
 {
     struct dispatch *d = c->dispatch;
     struct ticket *t = open_ticket(c);

@@ -34,7 +34,8 @@ struct rules *pw_rules_new(const struct pw_conf *conf)
     r->usable = pw_alloc((r->n + 1) * sizeof *r->usable);
     for (size_t i = 0; i < r->n; i++)
         if (r->list[i].kind == CONF_RULE_REGEX)
-            r->usable[i] = regcomp(&r->patterns[i], r->list[i].match, REG_EXTENDED | REG_NOSUB) == 0;
+            r->usable[i] =
+                regcomp(&r->patterns[i], r->list[i].match, REG_EXTENDED | REG_NOSUB) == 0;
     return r;
 }
 

@@ -1,4 +1,5 @@
-/* Keeps, now and then, what it takes to EXPLAIN a family's statement with its client's own values, role and settings. */
+/* Keeps, now and then, what it takes to EXPLAIN a family's statement with its client's own values,
+ * role and settings. */
 #include "planner/sample.h"
 
 #include <string.h>
@@ -21,17 +22,20 @@ static const struct op *bound(const struct ticket *t)
     return NULL;
 }
 
-/* The type part of Parse: a count of two bytes, then four bytes each; 0 when the client left it to the server. */
+/* The type part of Parse: a count of two bytes, then four bytes each; 0 when the client left it to
+ * the server. */
 static uint32_t type_of(const struct stmt *stmt, uint16_t i)
 {
     const uint8_t *types = (const uint8_t *)stmt->body + stmt->text_len + 1;
     size_t at = 2 + 4 * (size_t)i;
     if (stmt->types_len < at + 4)
         return 0;
-    return (uint32_t)types[at] << 24 | (uint32_t)types[at + 1] << 16 | (uint32_t)types[at + 2] << 8 | types[at + 3];
+    return (uint32_t)types[at] << 24 | (uint32_t)types[at + 1] << 16 |
+           (uint32_t)types[at + 2] << 8 | types[at + 3];
 }
 
-static bool values_of(const struct ticket *t, const struct op *op, struct buf *types, struct buf *values)
+static bool values_of(const struct ticket *t, const struct op *op, struct buf *types,
+                      struct buf *values)
 {
     struct front_bind b;
     if (op->len < FRAME_HEADER || op->off > t->msgs.len || op->len > t->msgs.len - op->off)
@@ -57,7 +61,8 @@ static const char *text_of(struct buf *b)
 static bool quotes_are_standard(const struct ticket *t)
 {
     struct plan_context_key key;
-    const char *scs = t->settings ? pw_settings_get(t->settings, "standard_conforming_strings") : NULL;
+    const char *scs =
+        t->settings ? pw_settings_get(t->settings, "standard_conforming_strings") : NULL;
     if (!scs)
         scs = pw_welcome_get(&t->pool->welcome, "standard_conforming_strings");
     pw_plan_context_lexing(&key, "UTF8", scs);

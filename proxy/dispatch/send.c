@@ -66,8 +66,8 @@ static void make_room(struct dispatch *d, struct server *s, struct ticket *t,
     }
 }
 
-/* A definition that is there for sure. One that another request, still under way, was the first to send may
- * not come to be: that request may fail in front of it. */
+/* A definition that is there for sure. One that another request, still under way, was the first to
+ * send may not come to be: that request may fail in front of it. */
 static bool is_sure(const struct server *s, const struct server_stmt *known)
 {
     return known && (known->confirmed || s->in_flight <= 1);
@@ -159,7 +159,8 @@ static void op_parse(struct dispatch *d, struct server *s, struct ticket *t, str
         return;
     }
     if (known && refused) { /* what is there stays, whatever becomes of this one */
-        send_parse(d, s, pw_slice_str(op->stmt->server_name), pw_stmt_text(op->stmt), pw_stmt_types(op->stmt));
+        send_parse(d, s, pw_slice_str(op->stmt->server_name), pw_stmt_text(op->stmt),
+                   pw_stmt_types(op->stmt));
         pw_send_expect(s, t, op, EXPECT_PARSE, EXPECT_FORWARD);
         struct expect *last = pw_expect_at(&s->expects, s->expects.count - 1);
         pw_stmt_unref(last->stmt);

@@ -11,8 +11,8 @@ void pw_send_expect(struct server *s, struct ticket *t, const struct op *op, uin
 struct buf *pw_send_scratch(struct dispatch *d); /* empty; valid until the next call */
 void pw_send_rest(struct dispatch *d, struct ticket *t,
                   struct server *s); /* the messages not sent so far */
-/* replay.c: makes the connection's settings the ticket's. True: the request must wait (pw_ticket_replayed); false: it
- * follows at once. */
+/* replay.c: makes the connection's settings the ticket's. True: the request must wait
+ * (pw_ticket_replayed); false: it follows at once. */
 bool pw_replay_settings(struct dispatch *d, struct ticket *t, struct server *s);
 
 /* Makes sure that op->stmt exists on the server, by a Parse of our own if need be. */
@@ -24,9 +24,12 @@ struct gate_extras {
     const char *app_name; /* NULL: stays */
     bool discard_sequences;
 };
-/* extras: with these, and a Sync. NULL: the request follows, and is not executed when a setting is refused. */
-void pw_gate_send(struct dispatch *d, struct ticket *t, struct server *s, const struct gate_extras *extras);
-/* The reported value of a setting that was replayed for t: the client is told at its ReadyForQuery (pw_gate_settle). */
+/* extras: with these, and a Sync. NULL: the request follows, and is not executed when a setting is
+ * refused. */
+void pw_gate_send(struct dispatch *d, struct ticket *t, struct server *s,
+                  const struct gate_extras *extras);
+/* The reported value of a setting that was replayed for t: the client is told at its ReadyForQuery
+ * (pw_gate_settle). */
 bool pw_gate_hides(const struct ticket *t, struct slice name);
 /* Appends what differs from what the client was told. False: nothing. */
 bool pw_gate_settle(const struct ticket *t, const struct server *s, struct buf *out);

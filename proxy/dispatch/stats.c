@@ -1,4 +1,5 @@
-/* What a finished request adds to counters, histograms and its query family; and how fast families are. */
+/* What a finished request adds to counters, histograms and its query family; and how fast families
+ * are. */
 #include "planner/families.h"
 #include "planner/slow.h"
 #include "proxy/base/clock.h"

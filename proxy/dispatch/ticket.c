@@ -7,9 +7,10 @@
 #include "proxy/pool/pool.h"
 
 enum {
-    TICKET_BYTES_MAX = 64 << 20, /* what may be held for one request; more is streamed by the session */
+    TICKET_BYTES_MAX =
+        64 << 20, /* what may be held for one request; more is streamed by the session */
     TICKET_KEY_MAX = 1 << 20,
-    KEEP_BYTES = 4096,           /* recycled tickets keep small buffers */
+    KEEP_BYTES = 4096, /* recycled tickets keep small buffers */
     KEEP_OPS = 16,
     TICKETS_KEPT = 4096,
 };

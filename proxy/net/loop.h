@@ -34,9 +34,10 @@ struct net_loop {
     unsigned open_handles;
     char *scratch; /* OWN, PW_SCRATCH_BYTES: TLS records on their way in and out */
     struct wheel wheel;
-    uint64_t now_us; /* monotonic, refreshed by pw_loop_tick at the start of a turn */
-    uint64_t reads, writes;                /* system calls, for metrics */
-    struct net_bytes accepted, connected;  /* bytes of streams that came to us, and of those we opened */
+    uint64_t now_us;        /* monotonic, refreshed by pw_loop_tick at the start of a turn */
+    uint64_t reads, writes; /* system calls, for metrics */
+    struct net_bytes accepted,
+        connected; /* bytes of streams that came to us, and of those we opened */
 };
 
 void pw_loop_init(struct net_loop *l, uv_loop_t *uv);

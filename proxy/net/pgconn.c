@@ -44,8 +44,9 @@ struct pgconn {
     uv_loop_t *uv;  /* BORROW */
     char *conninfo; /* OWN; holds a password, never printed */
     uint64_t connect_timeout_us;
-    PGconn *pg;      /* OWN; NULL unless LINK_UP */
-    int poll_fd;     /* OWN; a dup: libpq closes its socket by itself, and the number may be another's by then */
+    PGconn *pg;  /* OWN; NULL unless LINK_UP */
+    int poll_fd; /* OWN; a dup: libpq closes its socket by itself, and the number may be another's
+                    by then */
     uv_poll_t *poll; /* OWN; frees itself after its close */
     uv_async_t kick; /* referenced while a question waits */
     uv_timer_t deadline;
@@ -150,7 +151,8 @@ static void answer_all(struct pgconn *c, const char *sqlstate, const char *text)
 static void disconnect(struct pgconn *c)
 {
     if (c->poll) {
-        uv_close((uv_handle_t *)c->poll, on_poll_closed); /* takes the descriptor out of the loop at once */
+        uv_close((uv_handle_t *)c->poll,
+                 on_poll_closed); /* takes the descriptor out of the loop at once */
         close(c->poll_fd);
     }
     c->poll = NULL;

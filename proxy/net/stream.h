@@ -141,8 +141,9 @@ enum pw_status pw_stream_start_tls_direct(struct stream *s, struct tls_context *
 bool pw_stream_is_tls(const struct stream *s);
 /* Subject CN of the peer's verified certificate, or NULL. BORROW until close. */
 const char *pw_stream_peer_cn(const struct stream *s);
-/* The channel binding tls-server-end-point (RFC 5929): a hash of the server's certificate, ours where
- * we are the server. 0: no TLS, it does not fit, or the certificate's signature has no hash. */
+/* The channel binding tls-server-end-point (RFC 5929): a hash of the server's certificate, ours
+ * where we are the server. 0: no TLS, it does not fit, or the certificate's signature has no hash.
+ */
 size_t pw_stream_tls_binding(const struct stream *s, uint8_t *out, size_t max);
 
 const char *pw_stream_error_text(const struct stream *s); /* "" when none */
@@ -158,7 +159,8 @@ void pw_stream_keepalive(struct stream *s, int idle_s, int interval_s, int count
  * long that takes: the owner bounds it with its own timer and a second call without flush, which
  * closes at once (unsent output is dropped). Idempotent. */
 void pw_stream_close(struct stream *s, bool flush);
-/* A second descriptor of its socket, for the caller to close(2): until then the peer sees no end. -1: there is none. */
+/* A second descriptor of its socket, for the caller to close(2): until then the peer sees no end.
+ * -1: there is none. */
 int pw_stream_dup(const struct stream *s);
 
 #endif

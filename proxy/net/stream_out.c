@@ -6,8 +6,8 @@
  * appended behind them even in the same chunk.
  */
 #include <errno.h>
-#include <sys/socket.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "proxy/base/alloc.h"
 #include "proxy/base/check.h"
@@ -314,8 +314,8 @@ static void write_rest(struct stream *s)
 }
 
 /* Sends what the kernel takes now. What is left waits for writability in one uv_write. */
-/* As uv_try_write, through the socket calls: they skip the file layer that write(2) passes (about 0.2 us per call). A
- * uv_buf_t has the layout of a struct iovec on Unix (uv/unix.h). */
+/* As uv_try_write, through the socket calls: they skip the file layer that write(2) passes (about
+ * 0.2 us per call). A uv_buf_t has the layout of a struct iovec on Unix (uv/unix.h). */
 static int send_now(struct stream *s, uv_buf_t *bufs, unsigned n)
 {
     uv_os_fd_t fd;

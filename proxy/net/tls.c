@@ -319,7 +319,8 @@ const char *pw_tls_conn_peer_cn(const struct tls_conn *c)
     return c->peer_cn;
 }
 
-/* RFC 5929, 4.1: the hash of the certificate's own signature, but SHA-256 instead of MD5 and SHA-1. */
+/* RFC 5929, 4.1: the hash of the certificate's own signature, but SHA-256 instead of MD5 and SHA-1.
+ */
 static const EVP_MD *binding_hash(const X509 *cert)
 {
     int digest;

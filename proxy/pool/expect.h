@@ -1,6 +1,7 @@
 /*
- * What a server still owes: one entry per message sent that is answered, in order. FORWARD goes to the ticket's
- * client, SKIP was our own idea, FAKE was never sent: it is answered locally when its turn comes.
+ * What a server still owes: one entry per message sent that is answered, in order. FORWARD goes to
+ * the ticket's client, SKIP was our own idea, FAKE was never sent: it is answered locally when its
+ * turn comes.
  */
 #ifndef PROXY_POOL_EXPECT_H
 #define PROXY_POOL_EXPECT_H
@@ -30,12 +31,12 @@ struct expect {
     void *ticket;      /* BORROW: whose reply; NULL for our own */
     struct stmt *stmt; /* PARSE: REF, the definition that will exist; else NULL */
     uint8_t kind, action;
-    uint16_t op; /* number of the ticket's operation */
+    uint16_t op;  /* number of the ticket's operation */
     bool unnamed; /* PARSE: of the unnamed statement */
 };
 
 struct expect_queue {
-    struct expect *ring; /* OWN */
+    struct expect *ring;       /* OWN */
     uint32_t head, count, cap; /* cap is a power of two */
 };
 

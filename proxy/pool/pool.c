@@ -131,7 +131,8 @@ static bool take_permit(struct server_pool *p, uint64_t now_us)
     if (p->n_servers > 0 || !oldest)
         return false; /* one of its own will come free */
     pw_permits_ask(p->env->permits, p->permits, p->env->worker, oldest);
-    return turn && pw_permits_try_take(p->permits, limit); /* it may have come back between the two steps */
+    return turn &&
+           pw_permits_try_take(p->permits, limit); /* it may have come back between the two steps */
 }
 
 void pw_server_pool_grow(struct server_pool *p, size_t need, uint64_t now_us)
@@ -279,7 +280,8 @@ void pw_server_pool_janitor(struct server_pool *p, uint64_t now_us)
     pw_server_pool_count(p);
 }
 
-void pw_server_pool_set_keys(struct server_pool *p, const struct scram_keys *keys, const struct scram_job *job)
+void pw_server_pool_set_keys(struct server_pool *p, const struct scram_keys *keys,
+                             const struct scram_job *job)
 {
     struct pool_credentials *c = &p->credentials;
     c->keys = *keys;
@@ -295,8 +297,9 @@ void pw_server_pool_set_keys(struct server_pool *p, const struct scram_keys *key
 bool pw_server_pool_has_derived(const struct server_pool *p, const struct scram_job *job)
 {
     const struct pool_credentials *c = &p->credentials;
-    return c->has_keys && c->salt_len && c->salt_len == job->salt.len && c->iterations == job->iterations &&
-           memcmp(c->salt, job->salt.ptr, c->salt_len) == 0 && c->password && pw_slice_is(job->password, c->password);
+    return c->has_keys && c->salt_len && c->salt_len == job->salt.len &&
+           c->iterations == job->iterations && memcmp(c->salt, job->salt.ptr, c->salt_len) == 0 &&
+           c->password && pw_slice_is(job->password, c->password);
 }
 
 void pw_server_pool_share(struct server_pool *p)

@@ -1,4 +1,5 @@
-/* Life of a server connection apart from its login (server_connect.c): states, idle input, closing. */
+/* Life of a server connection apart from its login (server_connect.c): states, idle input, closing.
+ */
 #include "proxy/pool/server.h"
 
 #include <string.h>
@@ -35,7 +36,8 @@ void pw_server_enter(struct server *s, enum server_state to)
     s->state = to;
     if (to == SERVER_ACTIVE) {
         s->was_used = true;
-        s->close_when_idle |= s->pool->db->server_lifetime_us == 0; /* one use, shared with nobody */
+        s->close_when_idle |=
+            s->pool->db->server_lifetime_us == 0; /* one use, shared with nobody */
     }
     pw_list_push_front(&s->pool->by_state[to], &s->state_link);
     s->used_us = s->pool->env->loop->now_us;

@@ -1,8 +1,8 @@
 /*
- * One connection to PostgreSQL: connecting, TLS, login, then idle or active until it closes. What it owes is in
- * `expects`; what session state it has is in `settings`, `stmts`, `app_name` and `unnamed`. While ACTIVE its messages are
- * read by dispatch (pool_callbacks.on_input); in every other state by this file.
- * Owner: its pool. Thread: the worker's.
+ * One connection to PostgreSQL: connecting, TLS, login, then idle or active until it closes. What
+ * it owes is in `expects`; what session state it has is in `settings`, `stmts`, `app_name` and
+ * `unnamed`. While ACTIVE its messages are read by dispatch (pool_callbacks.on_input); in every
+ * other state by this file. Owner: its pool. Thread: the worker's.
  */
 #ifndef PROXY_POOL_SERVER_H
 #define PROXY_POOL_SERVER_H
@@ -16,9 +16,9 @@
 #include "proxy/net/stream.h"
 #include "proxy/net/wheel.h"
 #include "proxy/pool/expect.h"
-#include "proxy/wire/params.h"
 #include "proxy/pool/settings.h"
 #include "proxy/pool/stmts.h"
+#include "proxy/wire/params.h"
 
 enum server_state {
 #define SERVER_STATE(name, text, next) SERVER_##name,
@@ -48,43 +48,49 @@ struct server {
     struct server_connect *connect; /* OWN; NULL once logged in */
 
     struct expect_queue expects; /* OWN; what it owes, in order */
-    void *holder;                /* BACK: the client that holds it (transaction, pin), cleared by release */
-    struct settings *settings;   /* REF: what its session settings are now */
+    void *holder; /* BACK: the client that holds it (transaction, pin), cleared by release */
+    struct settings *settings; /* REF: what its session settings are now */
     char app_name[64];
     struct server_stmts stmts;
-    uint64_t sequences_of; /* the client whose nextval() was last here; 0: none since it was clean */
-    struct stmt *unnamed;  /* REF: what the unnamed statement is; NULL: unknown or none */
-    bool stmts_doubtful;   /* may have more of our statements than `stmts` says */
-    struct params params;  /* last ParameterStatus values */
+    uint64_t
+        sequences_of;     /* the client whose nextval() was last here; 0: none since it was clean */
+    struct stmt *unnamed; /* REF: what the unnamed statement is; NULL: unknown or none */
+    bool stmts_doubtful;  /* may have more of our statements than `stmts` says */
+    struct params params; /* last ParameterStatus values */
 
-    uint64_t id, connected_us, used_us, sent_us; /* sent_us: when the oldest unanswered request left */
+    uint64_t id, connected_us, used_us,
+        sent_us;        /* sent_us: when the oldest unanswered request left */
     uint64_t body_left; /* bytes of a partly passed message still to come */
     uint32_t pid, cancel_key_len;
     char cancel_key[256];
-    uint32_t cancels;    /* cancel connections under way: not handed on until they are closed (rule 8) */
+    uint32_t
+        cancels; /* cancel connections under way: not handed on until they are closed (rule 8) */
     enum server_dedicated dedicated;
-    uint32_t in_flight;  /* tickets sent and not finished */
-    uint8_t txn;         /* 'I', 'T' or 'E' after the last ReadyForQuery */
-    bool body_forward;   /* where body_left goes: to the ticket's client, or nowhere */
+    uint32_t in_flight; /* tickets sent and not finished */
+    uint8_t txn;        /* 'I', 'T' or 'E' after the last ReadyForQuery */
+    bool body_forward;  /* where body_left goes: to the ticket's client, or nowhere */
     bool shared;        /* carries only shareable requests: more may be pipelined behind them */
     enum server_reset needs_reset; /* what a session left behind goes before anybody else comes */
     bool waits_for_cancel; /* clean, but not handed on before its cancel connections are closed */
     bool in_copy, eof, broken, close_when_idle, paused;
-    bool has_permit; /* counts under pool_size */
-    bool was_used;   /* has served somebody */
+    bool has_permit;  /* counts under pool_size */
+    bool was_used;    /* has served somebody */
     bool was_standby; /* when it let us in */
 };
 
 /* How a connection is to be opened; everything is copied. */
 struct server_launch {
     void *relay_to; /* BACK: told how it ended (on_relay_done) instead of the pool; NULL: nobody */
-    bool relays;    /* the server's authentication requests go to relay_to (on_relay), which answers them */
+    bool relays;    /* the server's authentication requests go to relay_to (on_relay), which answers
+                       them */
     enum server_dedicated dedicated;
-    struct slice params; /* further startup parameters: name NUL value NUL ..., not user and database */
+    struct slice
+        params; /* further startup parameters: name NUL value NUL ..., not user and database */
 };
 
-/* Connects; on_ready or on_connect_failed follows. The permit has been taken by the caller. The upstream's hosts are tried
- * one after the other (pw_hosts_order), each by a connection of its own. */
+/* Connects; on_ready or on_connect_failed follows. The permit has been taken by the caller. The
+ * upstream's hosts are tried one after the other (pw_hosts_order), each by a connection of its own.
+ */
 struct server *pw_server_launch(struct server_pool *pool, const struct server_launch *how);
 /* The client's answer to a relayed authentication request (type 'p'). */
 void pw_server_relay(struct server *s, struct slice body);

@@ -321,10 +321,11 @@ void pw_server_connect_step(struct server *s)
     if (s->eof && (s->state == SERVER_CONNECTING || shaking_hands)) {
         const char *text = pw_stream_error_text(&s->stream);
         pw_server_connect_failed(s,
-                                 c->text[0]      ? c->text
-                                 : text[0]       ? text
-                                 : shaking_hands ? "server closed the connection in the TLS handshake"
-                                                 : "connection refused",
+                                 c->text[0] ? c->text
+                                 : text[0]  ? text
+                                 : shaking_hands
+                                     ? "server closed the connection in the TLS handshake"
+                                     : "connection refused",
                                  (struct slice){0});
         return;
     }

@@ -44,7 +44,8 @@ static void on_derived(uv_work_t *work, int status)
     } else {
         bool ok = status == 0 && w->ok;
         if (ok)
-            pw_server_pool_set_keys(s->pool, &w->keys, &c->login.job); /* the next login needs no derivation */
+            pw_server_pool_set_keys(s->pool, &w->keys,
+                                    &c->login.job); /* the next login needs no derivation */
         login_go_on(s, pw_server_login_resume(&c->login, ok ? &w->keys : NULL, &c->out));
     }
     explicit_bzero(&w->keys, sizeof w->keys);

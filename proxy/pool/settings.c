@@ -62,7 +62,7 @@ void pw_settings_table_free(struct settings_table *t)
 void pw_settings_table_forget_welcomes(struct settings_table *t)
 {
     PW_HASHMAP_FOR(&t->map, h, tmp)
-        PW_CONTAINER_OF(h, struct settings, node)->welcome_known = false;
+    PW_CONTAINER_OF(h, struct settings, node)->welcome_known = false;
 }
 
 struct settings *pw_settings_ref(struct settings *s)

@@ -1,8 +1,9 @@
 /*
- * Settings sets: the GUC values a session has changed from its pool's defaults, as an interned immutable list.
- * Equal lists are the same pointer, so "does this server have what this client needs?" is one comparison.
- * Interned per pool (a pool is one database and user on one worker); not thread-safe. application_name is not
- * part of a set: it changes no answer, and follows the client separately.
+ * Settings sets: the GUC values a session has changed from its pool's defaults, as an interned
+ * immutable list. Equal lists are the same pointer, so "does this server have what this client
+ * needs?" is one comparison. Interned per pool (a pool is one database and user on one worker); not
+ * thread-safe. application_name is not part of a set: it changes no answer, and follows the client
+ * separately.
  */
 #ifndef PROXY_POOL_SETTINGS_H
 #define PROXY_POOL_SETTINGS_H
@@ -31,7 +32,7 @@ struct settings {
     char *bytes;          /* OWN; length-prefixed pairs: identity, and part of every cache key */
     uint32_t bytes_len;
     bool welcome_known;
-    struct params welcome; /* what a server reports with these settings (for logins) */
+    struct params welcome;    /* what a server reports with these settings (for logins) */
     const void *plan_context; /* BORROW; set once by dispatch: the planner's interned context */
 };
 
@@ -43,17 +44,18 @@ struct settings_table {
 enum { PW_SETTINGS_MAX = 64, PW_SETTING_VALUE_MAX = 8192 };
 
 void pw_settings_table_init(struct settings_table *t);
-void pw_settings_table_forget_welcomes(struct settings_table *t); /* the next login with each asks again */
+void pw_settings_table_forget_welcomes(
+    struct settings_table *t);                         /* the next login with each asks again */
 void pw_settings_table_free(struct settings_table *t); /* all other references are gone */
 struct settings *pw_settings_ref(struct settings *s);
 void pw_settings_unref(struct settings *s); /* NULL is allowed */
-/* A set like `base` with name changed (value NULL: back to the default). Returns a new reference, or
- * NULL when a limit is exceeded. */
+/* A set like `base` with name changed (value NULL: back to the default). Returns a new reference,
+ * or NULL when a limit is exceeded. */
 struct settings *pw_settings_with(struct settings *base, const char *name, const char *value);
 const char *pw_settings_get(const struct settings *s, const char *name); /* NULL: default */
-/* What turns a server with `from` into one with `to`, in the order in which it has to be done: role is
- * undone first and set last (others may need the login role's rights), client_encoding comes before
- * the values that are written in it. */
+/* What turns a server with `from` into one with `to`, in the order in which it has to be done: role
+ * is undone first and set last (others may need the login role's rights), client_encoding comes
+ * before the values that are written in it. */
 struct setting_change {
     const char *name, *value; /* BORROW from the two sets; value NULL: RESET */
 };

@@ -25,7 +25,8 @@ void pw_stmt_table_free(struct stmt_table *t)
     pw_hashmap_free(&t->map);
 }
 
-/* No 'text' and no $tag$text$tag$: all that begins with a dollar is $1. Too strict with what stands in names. */
+/* No 'text' and no $tag$text$tag$: all that begins with a dollar is $1. Too strict with what stands
+ * in names. */
 static bool has_no_quoted_constant(struct slice text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -56,12 +57,13 @@ static bool are_builtin(struct slice types)
 static struct stmt *get(struct stmt_table *t, struct settings *settings, struct slice text,
                         struct slice types, bool ours)
 {
-    uint64_t hash = pw_hash_mix(pw_hash_bytes(text.ptr, text.len), pw_hash_bytes(types.ptr, types.len));
+    uint64_t hash =
+        pw_hash_mix(pw_hash_bytes(text.ptr, text.len), pw_hash_bytes(types.ptr, types.len));
     hash = pw_hash_mix(hash, (uint64_t)(uintptr_t)settings + ours);
     for (struct hash_node *h = pw_hashmap_first(&t->map, hash); h; h = pw_hashmap_next(h)) {
         struct stmt *known = PW_CONTAINER_OF(h, struct stmt, node);
-        if (known->settings == settings && known->ours == ours && pw_slice_eq(pw_stmt_text(known), text) &&
-            pw_slice_eq(pw_stmt_types(known), types))
+        if (known->settings == settings && known->ours == ours &&
+            pw_slice_eq(pw_stmt_text(known), text) && pw_slice_eq(pw_stmt_types(known), types))
             return pw_stmt_ref(known);
     }
     struct stmt *s = pw_alloc(sizeof *s);

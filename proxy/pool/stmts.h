@@ -1,8 +1,8 @@
 /*
- * Prepared statements. A `stmt` is one definition (text, parameter types, and the settings it was parsed
- * under), interned per pool and shared by all clients that prepared the same; it has one server-side name. A
- * `server_stmts` says which definitions exist on one server connection, least recently used first.
- * Not thread-safe: all belong to one worker.
+ * Prepared statements. A `stmt` is one definition (text, parameter types, and the settings it was
+ * parsed under), interned per pool and shared by all clients that prepared the same; it has one
+ * server-side name. A `server_stmts` says which definitions exist on one server connection, least
+ * recently used first. Not thread-safe: all belong to one worker.
  */
 #ifndef PROXY_POOL_STMTS_H
 #define PROXY_POOL_STMTS_H
@@ -21,15 +21,15 @@ struct stmt {
     struct hash_node node;    /* LINK table->map, unless retired */
     struct stmt_table *table; /* BACK; the table outlives its statements */
     uint32_t refs;
-    bool retired;              /* no longer handed out: its catalog is outdated */
-    bool ours;                 /* made from a simple query with literals: no client prepared it */
-    bool builtin_types;        /* its parameters are of PostgreSQL's own types, or it infers them */
-    bool plain;                /* no quoted constant in the text, no notice when it was parsed: what it means does
-                                  not depend on when it is parsed */
+    bool retired;       /* no longer handed out: its catalog is outdated */
+    bool ours;          /* made from a simple query with literals: no client prepared it */
+    bool builtin_types; /* its parameters are of PostgreSQL's own types, or it infers them */
+    bool plain; /* no quoted constant in the text, no notice when it was parsed: what it means does
+                   not depend on when it is parsed */
     uint32_t parses;           /* as the unnamed statement */
     struct settings *settings; /* REF */
-    const void *plan;          /* owned through free_plan; set by dispatch, may be NULL while unknown */
-    char server_name[24];      /* "pgweir_s<number>" */
+    const void *plan;     /* owned through free_plan; set by dispatch, may be NULL while unknown */
+    char server_name[24]; /* "pgweir_s<number>" */
     uint32_t text_len, types_len;
     char *body; /* OWN: text NUL, then the Parse message's parameter type part as it came */
 };
@@ -38,7 +38,8 @@ enum { STMTS_RECENT = 64 };
 
 struct stmt_table {
     struct hashmap map;
-    struct stmt *recent[STMTS_RECENT]; /* REFs: the newest live on for a while though no name means them any more */
+    struct stmt *recent[STMTS_RECENT]; /* REFs: the newest live on for a while though no name means
+                                          them any more */
     uint32_t recent_at;
     uint64_t last_number;
     void (*free_plan)(const void *plan);
@@ -50,9 +51,11 @@ struct stmt_table {
 void pw_stmt_table_init(struct stmt_table *t, void (*free_plan)(const void *plan));
 void pw_stmt_table_free(struct stmt_table *t);
 /* `types` is the tail of the Parse message: int16 count and the oids. Returns a reference. */
-struct stmt *pw_stmt_get(struct stmt_table *t, struct settings *settings, struct slice text, struct slice types);
+struct stmt *pw_stmt_get(struct stmt_table *t, struct settings *settings, struct slice text,
+                         struct slice types);
 /* The same for what no client prepared; never the same statement as a client's. */
-struct stmt *pw_stmt_get_ours(struct stmt_table *t, struct settings *settings, struct slice text, struct slice types);
+struct stmt *pw_stmt_get_ours(struct stmt_table *t, struct settings *settings, struct slice text,
+                              struct slice types);
 struct stmt *pw_stmt_ref(struct stmt *s);
 void pw_stmt_unref(struct stmt *s); /* NULL is allowed */
 void pw_stmt_retire(struct stmt *s);
@@ -86,7 +89,8 @@ struct server_stmt *pw_server_stmts_touch(struct server_stmts *s, const struct s
 struct server_stmt *pw_server_stmts_add(struct server_stmts *s, struct stmt *stmt);
 void pw_server_stmts_confirm(struct server_stmts *s, const struct stmt *stmt);
 void pw_server_stmts_forget(struct server_stmts *s, const struct stmt *stmt);
-/* The oldest when there are more than max, for closing; returns a reference (and forgets it), or NULL. */
+/* The oldest when there are more than max, for closing; returns a reference (and forgets it), or
+ * NULL. */
 struct stmt *pw_server_stmts_evict(struct server_stmts *s, size_t max, const struct stmt *keep);
 
 #endif

@@ -1,4 +1,5 @@
-/* What a client is told at login: the ParameterStatus values a server reported, sent on as our own. */
+/* What a client is told at login: the ParameterStatus values a server reported, sent on as our own.
+ */
 #ifndef PROXY_POOL_WELCOME_H
 #define PROXY_POOL_WELCOME_H
 

@@ -1,7 +1,8 @@
 /*
- * Who is it? As the demand says (demand.c): trust, a certificate, a secret that control looks up (user list, auth_query,
- * or the upstream's pg_authid), or, for `upstream` where no secret can be read, the server's own login with the
- * client's answers relayed. Every refusal says which leg failed (refusal.h).
+ * Who is it? As the demand says (demand.c): trust, a certificate, a secret that control looks up
+ * (user list, auth_query, or the upstream's pg_authid), or, for `upstream` where no secret can be
+ * read, the server's own login with the client's answers relayed. Every refusal says which leg
+ * failed (refusal.h).
  */
 #include <stdio.h>
 #include <string.h>
@@ -31,7 +32,8 @@ static void refuse_password(struct session *s, const char *why)
 static void refuse_blind(struct session *s, const char *why)
 {
     char text[200];
-    snprintf(text, sizeof text, "pgweir could not find out how to check the password of user \"%s\"", s->user);
+    snprintf(text, sizeof text,
+             "pgweir could not find out how to check the password of user \"%s\"", s->user);
     pw_refuse(s, REFUSED_NO_VERIFIER, text, why);
 }
 
@@ -88,7 +90,8 @@ static void derive(struct session *s)
     pw_crypto_wipe(&keys, sizeof keys);
 }
 
-/* What opens the server for this user. Keys of a secret in clear are for a salt of ours: of no use there. */
+/* What opens the server for this user. Keys of a secret in clear are for a salt of ours: of no use
+ * there. */
 static void keep_credentials(struct session *s)
 {
     struct login *l = s->login;
@@ -164,7 +167,8 @@ static void decide_upstream(struct session *s)
         start_relay(s); /* to learn what the server asks for, or because only it can tell */
 }
 
-/* A rule's method, with auth.type upstream: a verifier that cannot be read is no reason to ask for less. */
+/* A rule's method, with auth.type upstream: a verifier that cannot be read is no reason to ask for
+ * less. */
 static void decide_ruled(struct session *s, enum auth_method method)
 {
     struct login *l = s->login;
@@ -200,7 +204,8 @@ static void decide(struct session *s)
     }
 }
 
-/* May the server ask the client for this, given what the rule demands? Later steps of SASL are not asked about. */
+/* May the server ask the client for this, given what the rule demands? Later steps of SASL are not
+ * asked about. */
 static bool is_strong_enough(enum demand demand, struct slice message)
 {
     struct slice body = message.len >= 9 ? pw_slice(message.ptr + 5, 4) : (struct slice){0};
@@ -230,14 +235,16 @@ void pw_auth_on_relay(struct session *s, struct slice message)
     struct login *l = s->login;
     if (!l)
         return;
-    if (l->secret && !l->auth_active) { /* the server wants a secret, and we can check it ourselves */
+    if (l->secret &&
+        !l->auth_active) { /* the server wants a secret, and we can check it ourselves */
         l->relaying = false;
         pw_login_relay_cancel(&s->client);
         start_best_exchange(s);
         return;
     }
     if (!is_strong_enough(l->demand, message)) {
-        refuse_blind(s, "the server asks for less than the rule of auth.hba_file, and its verifiers cannot be read");
+        refuse_blind(s, "the server asks for less than the rule of auth.hba_file, and its "
+                        "verifiers cannot be read");
         return;
     }
     l->relay_asked = l->client_turn = true;
@@ -254,17 +261,22 @@ void pw_auth_on_relay_done(struct session *s, bool ok, bool authenticated, const
         return;
     l->relaying = false;
     if (ok && l->ruled && !l->relay_asked) {
-        refuse_blind(s, "the server lets this user in without asking, the rule of auth.hba_file does not, and "
-                        "verifiers cannot be read");
+        refuse_blind(
+            s,
+            "the server lets this user in without asking, the rule of auth.hba_file does not, and "
+            "verifiers cannot be read");
         return;
     }
-    if (!ok && authenticated) { /* the server believed the client, then refused for another reason */
+    if (!ok &&
+        authenticated) { /* the server believed the client, then refused for another reason */
         pw_emit_auth_ok(&l->out);
         flush_out(s);
     }
     if (ok && l->strange_options)
-        pw_refuse(s, REFUSED_PARAMETER,
-                  "startup options other than -c and -- cannot be carried over to a pooled connection", NULL);
+        pw_refuse(
+            s, REFUSED_PARAMETER,
+            "startup options other than -c and -- cannot be carried over to a pooled connection",
+            NULL);
     else if (ok)
         grant_without_secret(s);
     else if (error.len)
@@ -313,7 +325,8 @@ static void check_certificate(struct session *s)
     }
     snprintf(text, sizeof text, "certificate authentication failed for user \"%s\"", s->user);
     pw_refuse(s, REFUSED_CERTIFICATE, text,
-              cn ? "the client's certificate is for another name" : "no valid client certificate was presented");
+              cn ? "the client's certificate is for another name"
+                 : "no valid client certificate was presented");
 }
 
 static void begin_by_demand(struct session *s)
@@ -345,7 +358,8 @@ void pw_auth_begin(struct session *s)
     s->is_admin = !listed || in_list(conf->auth.admin_users, conf->auth.n_admin_users, s->user);
     if (listed && !s->is_admin &&
         !in_list(conf->auth.stats_users, conf->auth.n_stats_users, s->user))
-        pw_refuse(s, REFUSED_CONSOLE, "this user is neither in auth.admin_users nor in auth.stats_users", NULL);
+        pw_refuse(s, REFUSED_CONSOLE,
+                  "this user is neither in auth.admin_users nor in auth.stats_users", NULL);
     else if (is_local(s) && !conf->pgweir.admin_auth)
         grant_without_secret(s);
     else
@@ -396,7 +410,8 @@ enum step pw_auth_run(struct session *s)
     struct slice in = pw_stream_input(&s->stream);
     struct frame f;
     enum frame_result r = pw_frame_peek_front(in, &f);
-    if (r == FRAME_BAD || (r == FRAME_OK && f.type != FRONT_PASSWORD && f.type != FRONT_TERMINATE)) {
+    if (r == FRAME_BAD ||
+        (r == FRAME_OK && f.type != FRONT_PASSWORD && f.type != FRONT_TERMINATE)) {
         pw_refuse(s, REFUSED_ANSWER, "expected password response", NULL);
         return STEP_CLOSED;
     }

@@ -16,11 +16,16 @@ static void on_command(void *arg, struct slice text)
 void pw_console_begin(struct session *s)
 {
     static const char *const params[][2] = {
-        {"server_version", PW_PSQL_SERVER_VERSION}, {"server_encoding", "UTF8"},
-        {"client_encoding", "UTF8"},                {"DateStyle", "ISO, MDY"},
-        {"TimeZone", "UTC"},                        {"IntervalStyle", "postgres"},
-        {"integer_datetimes", "on"},                {"standard_conforming_strings", "on"},
-        {"is_superuser", "off"},                    {"application_name", ""},
+        {"server_version", PW_PSQL_SERVER_VERSION},
+        {"server_encoding", "UTF8"},
+        {"client_encoding", "UTF8"},
+        {"DateStyle", "ISO, MDY"},
+        {"TimeZone", "UTC"},
+        {"IntervalStyle", "postgres"},
+        {"integer_datetimes", "on"},
+        {"standard_conforming_strings", "on"},
+        {"is_superuser", "off"},
+        {"application_name", ""},
     };
     struct buf out;
     pw_buf_init(&out, 1 << 14);

@@ -7,7 +7,7 @@
 #include "proxy/wire/front.h"
 
 enum {
-    HOLD_MAX = 1 << 20,  /* longer messages are streamed to the server instead of held */
+    HOLD_MAX = 1 << 20,   /* longer messages are streamed to the server instead of held */
     PARSE_MAX = 32 << 20, /* except Parse: its text is needed again */
 };
 
@@ -54,7 +54,8 @@ static enum step begin_stream(struct session *s, const struct frame *f, struct s
             pw_session_fail(s, PW_NO_MEMORY, NULL);
         return STEP_WAIT;
     }
-    if (!pw_client_is_attached(c)) { /* a server first: an open ticket without messages waits for it */
+    if (!pw_client_is_attached(
+            c)) { /* a server first: an open ticket without messages waits for it */
         if (!s->waiting_server) {
             s->waiting_server = true;
             pw_client_open(c);
@@ -185,7 +186,8 @@ static enum step read_message(struct session *s)
     if (t && t->in_copy_in && !s->copy_done)
         return copy_in(s, &f, in);
     bool ignored = is_copy_message(f.type) || is_discarded(t, f.type);
-    if (ignored && f.len > in.len) { /* late COPY data, or after an error: as PostgreSQL, not looked at */
+    if (ignored &&
+        f.len > in.len) { /* late COPY data, or after an error: as PostgreSQL, not looked at */
         s->discard_left = f.len;
         return STEP_AGAIN;
     }
@@ -220,7 +222,8 @@ enum step pw_ready_step(struct session *s)
     if (s->lost)
         return on_eof(s);
     bool starved = s->eof && pw_stream_input(&s->stream).len == 0;
-    if (starved && (s->stream_left || s->discard_left || (s->client.ticket && !s->client.ticket->has_sync)))
+    if (starved &&
+        (s->stream_left || s->discard_left || (s->client.ticket && !s->client.ticket->has_sync)))
         return on_eof(s); /* the rest of the request will never come */
     if (s->stream_left)
         return stream_rest(s);

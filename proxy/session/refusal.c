@@ -90,7 +90,8 @@ void pw_refuse(struct session *s, enum refusal kind, const char *text, const cha
     pw_session_close(s, true);
 }
 
-/* Is it about the login, or does the server only dislike a setting that the client sent at start-up? */
+/* Is it about the login, or does the server only dislike a setting that the client sent at
+ * start-up? */
 static bool is_about_login(struct slice error)
 {
     static const char *const classes[] = {"08", "28", "3D", "42501", "53", "55", "57", "58", "XX"};
@@ -116,8 +117,9 @@ void pw_refuse_as_server(struct session *s, struct slice error, const char *text
     pw_buf_append(&copy, message.ptr, message.len);
     pw_buf_append_u8(&copy, 0);
     log_refusal(s, REFUSED_SERVER_LOGIN, copy.failed ? "" : copy.data, text, next);
-    if (is_about_login(error) ? pw_errfields_annotate(&out, error, "FATAL", detail, next)
-                              : pw_errfields_rewrite(&out, BACK_ERROR_RESPONSE, error, "FATAL", NULL))
+    if (is_about_login(error)
+            ? pw_errfields_annotate(&out, error, "FATAL", detail, next)
+            : pw_errfields_rewrite(&out, BACK_ERROR_RESPONSE, error, "FATAL", NULL))
         pw_stream_write(&s->stream, out.data, out.len);
     pw_buf_free(&copy);
     pw_buf_free(&out);

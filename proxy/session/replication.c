@@ -39,7 +39,8 @@ void pw_replication_begin(struct session *s)
         say_welcome(s);
         return;
     }
-    const struct server_launch how = {.dedicated = l->dedicated, .params = pw_buf_slice(&l->server_params)};
+    const struct server_launch how = {.dedicated = l->dedicated,
+                                      .params = pw_buf_slice(&l->server_params)};
     pw_login_relay_start(c, l->pool, &how);
 }
 
@@ -90,7 +91,8 @@ enum step pw_relay_run(struct session *s)
             return s->eof ? end(s) : STEP_WAIT;
         if (f.type == FRONT_TERMINATE)
             return end(s); /* the server is told when its connection closes */
-        pw_dedicated_said(&s->client, f.type, pw_slice(in.ptr + FRAME_HEADER, in.len - FRAME_HEADER));
+        pw_dedicated_said(&s->client, f.type,
+                          pw_slice(in.ptr + FRAME_HEADER, in.len - FRAME_HEADER));
         s->stream_left = f.len;
     }
     size_t n = in.len < s->stream_left ? in.len : (size_t)s->stream_left;

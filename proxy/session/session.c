@@ -72,8 +72,9 @@ static bool is_logging_in(const struct session *s)
     return s->state < SESSION_READY;
 }
 
-/* Is the client the one who has to go on? Else it is waiting for us, however long that takes. An open request whose
- * messages are answered keeps its server connection just as a transaction does. */
+/* Is the client the one who has to go on? Else it is waiting for us, however long that takes. An
+ * open request whose messages are answered keeps its server connection just as a transaction does.
+ */
 static bool client_owes(const struct ticket *t)
 {
     return !t || t->state == TICKET_OPEN || (t->server && !t->has_sync && t->in_fifo == 0);
@@ -105,10 +106,12 @@ static void on_idle_limit(struct session *s)
         return;
     }
     char text[200];
-    snprintf(text, sizeof text,
-             in_txn ? "idle_transaction_timeout: the client was idle in a transaction for more than %.3g s"
-                    : "client_idle_timeout: the client was idle for more than %.3g s",
-             (double)limit / 1e6);
+    snprintf(
+        text, sizeof text,
+        in_txn
+            ? "idle_transaction_timeout: the client was idle in a transaction for more than %.3g s"
+            : "client_idle_timeout: the client was idle for more than %.3g s",
+        (double)limit / 1e6);
     pw_session_fail(s, in_txn ? PW_IDLE_TXN_TIMEOUT : PW_IDLE_TIMEOUT, text);
 }
 
@@ -341,12 +344,11 @@ void pw_session_fail(struct session *s, enum pw_status status, const char *text)
         return;
     struct buf out;
     pw_buf_init(&out, 1 << 14);
-    const struct error_fields fields = {.severity = "FATAL",
-                                        .sqlstate = pw_status_sqlstate(status),
-                                        .message = text ? text : pw_status_text(status),
-                                        .hint = status == PW_SERVER_CONNECT
-                                                    ? pw_login_next_step((struct slice){0}, text)
-                                                    : NULL};
+    const struct error_fields fields = {
+        .severity = "FATAL",
+        .sqlstate = pw_status_sqlstate(status),
+        .message = text ? text : pw_status_text(status),
+        .hint = status == PW_SERVER_CONNECT ? pw_login_next_step((struct slice){0}, text) : NULL};
     pw_emit_error(&out, &fields);
     pw_log_info("client=%llu database=%s user=%s event=failed status=%s text=\"%s\"",
                 (unsigned long long)s->id, s->database ? s->database : "", s->user ? s->user : "",

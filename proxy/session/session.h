@@ -1,7 +1,8 @@
 /*
- * One client connection: start-up packet, TLS, login, then requests. Frames the client's messages and hands them to
- * dispatch through its `struct client`; replies go straight to the stream. One function per state, one
- * function that changes the state. Owner: the worker (a list per process thread). Worker's thread.
+ * One client connection: start-up packet, TLS, login, then requests. Frames the client's messages
+ * and hands them to dispatch through its `struct client`; replies go straight to the stream. One
+ * function per state, one function that changes the state. Owner: the worker (a list per process
+ * thread). Worker's thread.
  */
 #ifndef PROXY_SESSION_SESSION_H
 #define PROXY_SESSION_SESSION_H
@@ -42,10 +43,11 @@ enum lookup {
 struct secret_answer {
     uint64_t session_id;
     enum lookup found;
-    char *secret;   /* OWN; "" unless FOUND */
-    char *roles;    /* OWN; of find_roles when FOUND: what the user is a member of, each with its NUL */
+    char *secret; /* OWN; "" unless FOUND */
+    char
+        *roles; /* OWN; of find_roles when FOUND: what the user is a member of, each with its NUL */
     size_t roles_len;
-    char *text;     /* OWN; why it is not FOUND, for the log; may be NULL */
+    char *text; /* OWN; why it is not FOUND, for the log; may be NULL */
 };
 
 /* What a worker lends its sessions; outlives them. */
@@ -59,17 +61,19 @@ struct session_env {
     const uint8_t *auth_seed;        /* 32 bytes, the same in every worker */
     struct derivations *derivations; /* BORROW */
     void *arg;
-    struct tls_context *(*client_tls)(void *arg); /* NULL: clients get no TLS. BORROW during the call */
+    struct tls_context *(*client_tls)(
+        void *arg); /* NULL: clients get no TLS. BORROW during the call */
     /* Looks up what authenticates `user`; pw_session_on_secret follows. */
     void (*find_secret)(void *arg, struct session *s, const char *database, const char *user);
     /* The same for which roles `user` is a member of. */
     void (*find_roles)(void *arg, struct session *s, const char *database, const char *user);
     /* A CancelRequest came in; finds its session in whatever worker. */
-    /* Takes over fd, the canceller's socket: closed when the cancel was passed on or nothing is to be done. */
+    /* Takes over fd, the canceller's socket: closed when the cancel was passed on or nothing is to
+     * be done. */
     void (*cancel)(void *arg, uint32_t pid, struct slice key, int fd);
     /* Runs a console command on the control thread; pw_session_on_admin_result follows. */
     void (*run_command)(void *arg, struct session *s, struct slice text, bool is_admin);
-    bool (*try_admit)(void *arg);    /* max_clients: counts the session in, or says no */
+    bool (*try_admit)(void *arg); /* max_clients: counts the session in, or says no */
     void (*on_gone)(void *arg, struct session *s); /* the memory may go */
 };
 
@@ -85,12 +89,14 @@ struct session {
     struct psql_front *front; /* OWN; console sessions */
     char *database, *user;    /* OWN */
     uint64_t id, connected_us;
-    uint64_t idle_since_us; /* READY: when the client had its last answer, or last added to an open request */
-    uint64_t stream_left;     /* bytes of a streamed message still to be passed on */
-    uint64_t discard_left;    /* bytes of an ignored message still to be dropped */
+    uint64_t idle_since_us; /* READY: when the client had its last answer, or last added to an open
+                               request */
+    uint64_t stream_left;   /* bytes of a streamed message still to be passed on */
+    uint64_t discard_left;  /* bytes of an ignored message still to be dropped */
     uint32_t cancel_pid;
     uint8_t cancel_key[4];
-    bool admitted, eof, lost, draining, paused, waiting_plan, waiting_server, copy_done, is_admin, killed;
+    bool admitted, eof, lost, draining, paused, waiting_plan, waiting_server, copy_done, is_admin,
+        killed;
 };
 
 /* fd is a connected socket and becomes the session's. */

@@ -8,8 +8,16 @@
 #include "proxy/session/session.h"
 #include "proxy/wire/client_auth.h"
 
-/* How this client has to prove who it is: by auth.type, or by the first rule of auth.hba_file that matches. */
-enum demand { DEMAND_UPSTREAM, DEMAND_TRUST, DEMAND_CERT, DEMAND_PASSWORD, DEMAND_MD5, DEMAND_SCRAM };
+/* How this client has to prove who it is: by auth.type, or by the first rule of auth.hba_file that
+ * matches. */
+enum demand {
+    DEMAND_UPSTREAM,
+    DEMAND_TRUST,
+    DEMAND_CERT,
+    DEMAND_PASSWORD,
+    DEMAND_MD5,
+    DEMAND_SCRAM
+};
 
 /* What a session needs until it is READY. */
 struct login {
@@ -20,19 +28,22 @@ struct login {
     struct derive_waiter derive;
     bool auth_active, secret_pending, relaying, tls_done, tls_up;
     bool roles_asked, roles_done, roles_known; /* for a rule's +role */
-    bool is_walsender; /* replication=true: physical replication */
-    bool ruled;        /* demand comes from auth.hba_file */
-    bool client_turn;  /* while relaying: the client's answer comes next */
-    bool relay_asked;  /* the server has asked the client for a proof that the demand allows */
+    bool is_walsender;                         /* replication=true: physical replication */
+    bool ruled;                                /* demand comes from auth.hba_file */
+    bool client_turn;                          /* while relaying: the client's answer comes next */
+    bool relay_asked; /* the server has asked the client for a proof that the demand allows */
     enum lookup found;
     char *roles; /* OWN; see secret_answer */
     size_t roles_len;
-    char *roles_why; /* OWN; why they are not known; or NULL */
-    char *secret; /* OWN */
-    char *why;    /* OWN; why there is no secret, for the log */
-    char *strange_options; /* OWN; startup options that we cannot carry over: the server says what is wrong */
-    enum server_dedicated dedicated; /* a replication connection: it gets a server connection of its own */
-    struct buf server_params; /* OWN; for that connection's StartupMessage: name NUL value NUL ... */
+    char *roles_why;       /* OWN; why they are not known; or NULL */
+    char *secret;          /* OWN */
+    char *why;             /* OWN; why there is no secret, for the log */
+    char *strange_options; /* OWN; startup options that we cannot carry over: the server says what
+                              is wrong */
+    enum server_dedicated
+        dedicated; /* a replication connection: it gets a server connection of its own */
+    struct buf
+        server_params; /* OWN; for that connection's StartupMessage: name NUL value NUL ... */
     struct settings *settings; /* REF: from the start-up packet */
     struct server_pool *pool;  /* BORROW */
     char app_name[64];
@@ -51,17 +62,17 @@ void pw_login_end(struct session *s); /* frees what only the login needed */
 
 enum step pw_startup_run(struct session *s); /* startup.c */
 enum step pw_tls_run(struct session *s);
-enum step pw_auth_run(struct session *s);    /* auth.c */
+enum step pw_auth_run(struct session *s);                /* auth.c */
 enum decision { DECIDED, DECIDE_REFUSED, DECIDE_ROLES }; /* ROLES: they have to be known first */
-enum decision pw_demand_decide(struct session *s); /* demand.c */
+enum decision pw_demand_decide(struct session *s);       /* demand.c */
 void pw_auth_begin(struct session *s);
 void pw_auth_granted(struct session *s);
-enum step pw_welcome_run(struct session *s); /* welcome.c */
-enum step pw_ready_step(struct session *s);  /* ready.c */
-enum step pw_relay_run(struct session *s);   /* replication.c */
+enum step pw_welcome_run(struct session *s);  /* welcome.c */
+enum step pw_ready_step(struct session *s);   /* ready.c */
+enum step pw_relay_run(struct session *s);    /* replication.c */
 void pw_replication_begin(struct session *s); /* authenticated: get the server connection */
 void pw_replication_on_connected(struct session *s, bool ok, const char *text, struct slice error);
-enum step pw_admin_run(struct session *s);   /* console.c */
+enum step pw_admin_run(struct session *s); /* console.c */
 void pw_console_begin(struct session *s);
 
 void pw_auth_on_relay(struct session *s, struct slice message);

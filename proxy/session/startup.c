@@ -9,7 +9,9 @@
 #include "proxy/wire/emit.h"
 #include "proxy/wire/startup.h"
 
-enum { TLS_RECORD_HANDSHAKE = 0x16 }; /* no start-up packet is so long that its first byte is this */
+enum {
+    TLS_RECORD_HANDSHAKE = 0x16
+}; /* no start-up packet is so long that its first byte is this */
 
 /* On a Unix socket there is none, as in PostgreSQL. */
 static struct tls_context *client_tls(struct session *s)
@@ -41,7 +43,8 @@ static enum step answer_tls(struct session *s, uint32_t len)
         return STEP_CLOSED;
     }
     pw_stream_consume(&s->stream, len);
-    if (pw_stream_input(&s->stream).len) { /* CVE-2021-3935: bytes sent before our answer is known */
+    if (pw_stream_input(&s->stream)
+            .len) { /* CVE-2021-3935: bytes sent before our answer is known */
         pw_refuse(s, REFUSED_TLS_INJECTED, NULL, NULL);
         return STEP_CLOSED;
     }
@@ -113,7 +116,8 @@ static bool add_server_param(struct session *s, struct slice name, struct slice 
            pw_buf_append(out, value.ptr, value.len) && pw_buf_append_u8(out, 0);
 }
 
-/* As PostgreSQL (parse_bool): true, on, yes, 1 and their beginnings; "database" is a logical one. */
+/* As PostgreSQL (parse_bool): true, on, yes, 1 and their beginnings; "database" is a logical one.
+ */
 static bool asks_for_replication(const struct startup *st)
 {
     struct slice value;
@@ -121,12 +125,14 @@ static bool asks_for_replication(const struct startup *st)
         return false;
     static const char *const no[] = {"false", "no", "off", "0"};
     for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
-        if (value.len <= strlen(no[i]) && strncasecmp(no[i], value.ptr, value.len) == 0 && !pw_slice_is(value, "o"))
+        if (value.len <= strlen(no[i]) && strncasecmp(no[i], value.ptr, value.len) == 0 &&
+            !pw_slice_is(value, "o"))
             return false;
     return true;
 }
 
-/* What the client said goes to its own server connection as it is; a bad value is the server's to refuse. */
+/* What the client said goes to its own server connection as it is; a bad value is the server's to
+ * refuse. */
 static bool collect_server_params(struct session *s, const struct startup *st)
 {
     struct slice rest = st->params;
@@ -137,8 +143,10 @@ static bool collect_server_params(struct session *s, const struct startup *st)
     s->login->dedicated = pw_slice_is(kind, "database") ? SERVER_LOGICAL : SERVER_PHYSICAL;
     while (ok && pw_startup_next(&rest, &nv)) {
         if (pw_slice_is(nv.name, "application_name"))
-            snprintf(s->login->app_name, sizeof s->login->app_name, "%.*s", (int)nv.value.len, nv.value.ptr);
-        if (!pw_slice_is(nv.name, "user") && !pw_slice_is(nv.name, "database") && !pw_startup_is_extension(nv.name))
+            snprintf(s->login->app_name, sizeof s->login->app_name, "%.*s", (int)nv.value.len,
+                     nv.value.ptr);
+        if (!pw_slice_is(nv.name, "user") && !pw_slice_is(nv.name, "database") &&
+            !pw_startup_is_extension(nv.name))
             ok = add_server_param(s, nv.name, nv.value);
     }
     return ok;
@@ -201,8 +209,9 @@ static enum step begin_session(struct session *s, const struct startup *st)
     struct slice user, database;
     if (st->major != 3) {
         char text[120];
-        snprintf(text, sizeof text, "unsupported frontend protocol %u.%u: server supports 3.0 to 3.0",
-                 st->major, st->minor);
+        snprintf(text, sizeof text,
+                 "unsupported frontend protocol %u.%u: server supports 3.0 to 3.0", st->major,
+                 st->minor);
         pw_refuse(s, REFUSED_VERSION, text, NULL);
         return STEP_CLOSED;
     }
@@ -213,10 +222,12 @@ static enum step begin_session(struct session *s, const struct startup *st)
     }
     if (!pw_startup_find(st, "database", &database) || database.len == 0)
         database = user;
-    s->user = pw_strndup(user.ptr, user.len < 64 ? user.len : 63); /* NAMEDATALEN, as the server does */
+    s->user =
+        pw_strndup(user.ptr, user.len < 64 ? user.len : 63); /* NAMEDATALEN, as the server does */
     s->database = pw_strndup(database.ptr, database.len < 64 ? database.len : 63);
     struct slice replication;
-    s->login->is_walsender = asks_for_replication(st) && pw_startup_find(st, "replication", &replication) &&
+    s->login->is_walsender = asks_for_replication(st) &&
+                             pw_startup_find(st, "replication", &replication) &&
                              !pw_slice_is(replication, "database");
     const struct conf_tls *tls = &s->env->dispatch->conf->tls;
     if (tls->client_mode >= CONF_TLS_CLIENT_REQUIRE && !pw_stream_is_tls(&s->stream) &&
@@ -232,7 +243,8 @@ static enum step begin_session(struct session *s, const struct startup *st)
     if (!s->env->try_admit(s->env->arg)) {
         char text[200];
         snprintf(text, sizeof text,
-                 "no more connections allowed: pgweir.max_clients is %u (SHOW CLIENTS says who is connected)",
+                 "no more connections allowed: pgweir.max_clients is %u (SHOW CLIENTS says who is "
+                 "connected)",
                  s->env->dispatch->conf->pgweir.max_clients);
         pw_refuse(s, REFUSED_MAX_CLIENTS, text, NULL);
         return STEP_CLOSED;
@@ -259,14 +271,16 @@ static enum step begin_session(struct session *s, const struct startup *st)
     bool replicates = asks_for_replication(st);
     if (replicates && pool->db->pool_mode != CONF_POOL_SESSION) {
         snprintf(why, sizeof why,
-                 "replication connections need pool_mode session: database \"%s\" is pooled by transaction in pgweir; "
+                 "replication connections need pool_mode session: database \"%s\" is pooled by "
+                 "transaction in pgweir; "
                  "give it a row with pool_mode: session, or connect to PostgreSQL directly",
                  s->database);
         pw_refuse(s, REFUSED_REPLICATION, why, NULL);
         return STEP_CLOSED;
     }
     if (!(replicates ? collect_server_params(s, st) : collect_settings(s, st))) {
-        pw_refuse(s, REFUSED_PARAMETER, "a startup parameter cannot be carried over, or there are too many", NULL);
+        pw_refuse(s, REFUSED_PARAMETER,
+                  "a startup parameter cannot be carried over, or there are too many", NULL);
         return STEP_CLOSED;
     }
     pw_session_enter(s, SESSION_AUTH);

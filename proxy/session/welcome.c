@@ -1,4 +1,5 @@
-/* After authentication: what the server reports with this session's settings, the cancel key, ReadyForQuery. */
+/* After authentication: what the server reports with this session's settings, the cancel key,
+ * ReadyForQuery. */
 #include <string.h>
 
 #include "proxy/base/log.h"

@@ -26,7 +26,8 @@ bool pw_errfields_is_fatal(struct slice body);
  */
 bool pw_errfields_rewrite(struct buf *out, uint8_t type, struct slice body, const char *severity,
                           const char *message);
-/* An ErrorResponse with another severity, and with detail and hint said after the error's own ones, if it has any. */
+/* An ErrorResponse with another severity, and with detail and hint said after the error's own ones,
+ * if it has any. */
 bool pw_errfields_annotate(struct buf *out, struct slice body, const char *severity,
                            const char *detail, const char *hint);
 

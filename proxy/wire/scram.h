@@ -1,9 +1,10 @@
 /*
  * SCRAM-SHA-256 (RFC 5802, RFC 7677) as PostgreSQL speaks it, with and without channel binding
- * (tls-server-end-point, RFC 5929): verifiers, keys, and the two machines. Pure: bytes in, bytes out. Every machine owns copies of what it
- * keeps, in arrays of fixed size; peer text is never copied without its length having been compared
- * with the array's. The machines hold secrets: wipe them with pw_scram_{server,client}_wipe. Any
- * thread; only pw_scram_derive is slow (PBKDF2), and belongs in a thread pool.
+ * (tls-server-end-point, RFC 5929): verifiers, keys, and the two machines. Pure: bytes in, bytes
+ * out. Every machine owns copies of what it keeps, in arrays of fixed size; peer text is never
+ * copied without its length having been compared with the array's. The machines hold secrets: wipe
+ * them with pw_scram_{server,client}_wipe. Any thread; only pw_scram_derive is slow (PBKDF2), and
+ * belongs in a thread pool.
  */
 #ifndef PROXY_WIRE_SCRAM_H
 #define PROXY_WIRE_SCRAM_H
@@ -139,7 +140,8 @@ struct scram_client {
 PW_MUSTUSE bool pw_scram_client_init(struct scram_client *c, struct slice password);
 /* Pass-through: the keys that a client's own login gave away (scram_server.keys). */
 PW_MUSTUSE bool pw_scram_client_init_keys(struct scram_client *c, const struct scram_keys *keys);
-/* Before the first message: what our channel is, and whether the server offers to be bound to it. */
+/* Before the first message: what our channel is, and whether the server offers to be bound to it.
+ */
 void pw_scram_client_bind(struct scram_client *c, const struct scram_binding *b, bool offered);
 enum scram_client_result pw_scram_client_first(struct scram_client *c, struct buf *out);
 enum scram_client_result pw_scram_client_feed(struct scram_client *c, struct slice in,

@@ -150,8 +150,9 @@ static void post_cancel(struct worker *w, uint32_t pid, uint32_t key, int fd, bo
     post(m);
 }
 
-/* The query that it is about may still lie unread in the session's socket: with nothing to cancel it waits for one turn
- * of the loop. Its own connection stays open meanwhile, so a client that counts on that sends nothing new. */
+/* The query that it is about may still lie unread in the session's socket: with nothing to cancel
+ * it waits for one turn of the loop. Its own connection stays open meanwhile, so a client that
+ * counts on that sends nothing new. */
 static void run_cancel(struct message *m)
 {
     uint32_t slot = m->u.cancel.pid & 0xffffff, key;
@@ -182,7 +183,7 @@ static void run_conf(struct message *m)
     struct list *ready = &m->worker->by_state[SESSION_READY];
     pw_dispatch_reconfigure(m->worker->dispatch, m->u.conf);
     PW_LIST_FOR(ready, n, tmp)
-        pw_session_reconfigured(PW_LIST_ENTRY(n, struct session, state_link));
+    pw_session_reconfigured(PW_LIST_ENTRY(n, struct session, state_link));
     drop_conf(m);
 }
 
@@ -220,7 +221,7 @@ static void run_drain(struct message *m)
     w->draining = true;
     for (int state = 0; state < SESSION_CLOSING; state++)
         PW_LIST_FOR(&w->by_state[state], n, tmp)
-            pw_session_drain(PW_LIST_ENTRY(n, struct session, state_link));
+    pw_session_drain(PW_LIST_ENTRY(n, struct session, state_link));
 }
 
 void pw_worker_drain(struct worker *w)
@@ -250,7 +251,8 @@ static void drop_call(struct message *m)
         m->u.call.drop(m->u.call.arg);
 }
 
-void pw_worker_call_or(struct worker *w, void (*fn)(struct worker *w, void *arg), void (*drop)(void *arg), void *arg)
+void pw_worker_call_or(struct worker *w, void (*fn)(struct worker *w, void *arg),
+                       void (*drop)(void *arg), void *arg)
 {
     struct message *m = message_new(w, run_call);
     m->u.call.fn = fn;

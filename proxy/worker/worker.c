@@ -1,4 +1,5 @@
-/* The loop of a worker and what it does each turn; the messages other threads send it are in mail.c. */
+/* The loop of a worker and what it does each turn; the messages other threads send it are in
+ * mail.c. */
 #include "proxy/worker/worker.h"
 
 #include <pthread.h>
@@ -150,7 +151,8 @@ static void on_idle(uv_idle_t *h)
     (void)h; /* only keeps the loop from sleeping while something is marked */
 }
 
-/* Everything that arrived in this turn is worked off here, and what is owed leaves in one write per socket. */
+/* Everything that arrived in this turn is worked off here, and what is owed leaves in one write per
+ * socket. */
 static void on_check(uv_check_t *h)
 {
     struct worker *w = h->data;
@@ -187,15 +189,17 @@ void pw_worker_close_sessions(struct worker *w)
 {
     for (int state = 0; state < SESSION_CLOSING; state++)
         while (!pw_list_empty(&w->by_state[state]))
-            pw_session_fail(PW_LIST_ENTRY(pw_list_first(&w->by_state[state]), struct session, state_link),
-                            PW_SHUTTING_DOWN, NULL);
+            pw_session_fail(
+                PW_LIST_ENTRY(pw_list_first(&w->by_state[state]), struct session, state_link),
+                PW_SHUTTING_DOWN, NULL);
     PW_LIST_FOR(&w->by_state[SESSION_CLOSING], n, tmp)
-        pw_stream_close(&PW_LIST_ENTRY(n, struct session, state_link)->stream, true);
+    pw_stream_close(&PW_LIST_ENTRY(n, struct session, state_link)->stream, true);
 }
 
 static bool is_quiet(const struct worker *w)
 {
-    return w->n_sessions == 0 && pw_dispatch_is_quiet(w->dispatch) && pw_derivations_is_quiet(w->derivations);
+    return w->n_sessions == 0 && pw_dispatch_is_quiet(w->dispatch) &&
+           pw_derivations_is_quiet(w->derivations);
 }
 
 static void on_hurry(uv_timer_t *t)
@@ -211,7 +215,7 @@ static void shut_down(struct worker *w)
     while (!is_quiet(w)) {
         if (pw_clock_us() > give_up) /* a client that does not take its last bytes */
             PW_LIST_FOR(&w->by_state[SESSION_CLOSING], n, tmp)
-                pw_stream_close(&PW_LIST_ENTRY(n, struct session, state_link)->stream, false);
+        pw_stream_close(&PW_LIST_ENTRY(n, struct session, state_link)->stream, false);
         uv_run(&w->uv, UV_RUN_ONCE);
     }
     pw_mailbox_close(&w->box);
@@ -255,7 +259,8 @@ static void init_loop(struct worker *w)
     uv_timer_start(&w->second, on_second, 1000, 1000);
 }
 
-struct worker *pw_worker_start(unsigned index, struct worker_shared *shared, const struct pw_conf *conf)
+struct worker *pw_worker_start(unsigned index, struct worker_shared *shared,
+                               const struct pw_conf *conf)
 {
     struct worker *w = pw_alloc(sizeof *w);
     w->index = index;

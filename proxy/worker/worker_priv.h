@@ -20,9 +20,9 @@ struct worker {
     struct resolver *resolver; /* OWN */
     struct ready_queue ready;
     struct mailbox box;
-    struct dispatch *dispatch; /* OWN */
+    struct dispatch *dispatch;          /* OWN */
     struct families_snapshot *families; /* OWN: what it had counted when it ended */
-    struct derivations *derivations; /* OWN */
+    struct derivations *derivations;    /* OWN */
     struct session_env env;
     struct list by_state[SESSION_STATE_COUNT];
     struct objpool session_pool;

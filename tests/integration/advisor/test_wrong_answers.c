@@ -145,7 +145,7 @@ static void quoted_names_are_advised_and_run(void **state)
         *state,
         "CREATE TABLE \"CamelCase\" (\"User Id\" int, v text); INSERT INTO \"CamelCase\" SELECT i, "
         "i" ROWS "CREATE TABLE \"select\" (\"from\" int, \"a\"\"b\" int); INSERT INTO \"select\" "
-                 "SELECT i, i" ROWS "CREATE TABLE camelcase (\"User Id\" int);",
+        "SELECT i, i" ROWS "CREATE TABLE camelcase (\"User Id\" int);",
         workload);
     assert_int_equal(pw_advice_count(s, ADVICE_CREATE), 2);
     for (size_t k = 0; k < s->n_items; k++)

@@ -58,10 +58,10 @@ static void test_looks_again_after_analyze(void **state)
 {
     (void)state;
     struct live l;
-    static const char *const own[] = {
-        "SET search_path TO public",
-        "CREATE TABLE stats AS SELECT i AS id, i % 1000 AS a, 'x' || i AS b FROM generate_series(1, 20000) i",
-        "ALTER TABLE stats ADD PRIMARY KEY (id)", "ANALYZE stats"};
+    static const char *const own[] = {"SET search_path TO public",
+                                      "CREATE TABLE stats AS SELECT i AS id, i % 1000 AS a, 'x' || "
+                                      "i AS b FROM generate_series(1, 20000) i",
+                                      "ALTER TABLE stats ADD PRIMARY KEY (id)", "ANALYZE stats"};
     live_init(&l, own, sizeof own / sizeof own[0]);
     struct index_log *log = pw_index_log_new(
         &l.f.uv, &(struct index_log_options){.interval_us = 86400000000, .share = 1, .path = ""});

@@ -222,8 +222,8 @@ static void test_kinds(void **state)
     }
 }
 
-/* Look-ups whose literals may be parameters; want: the text, and the types of $1, $2 ...; NULL: they
- * may not. steady: may it be planned for any values? */
+/* Look-ups whose literals may be parameters; want: the text, and the types of $1, $2 ...; NULL:
+ * they may not. steady: may it be planned for any values? */
 static const struct {
     const char *sql, *want;
     uint32_t types[PLAN_PREPARED_MAX];
@@ -287,7 +287,8 @@ static void test_lookups(void **state)
             fail_msg("%s: steady %d, prepared \"%s\"", lookups[i].sql,
                      pw_plan_has(p, PLAN_F_STEADY), q ? q->text : "");
         for (uint32_t n = 0; q && n < q->n_values; n++)
-            assert_int_equal((uint8_t)q->types[2 + 4 * n + 3] | (uint8_t)q->types[2 + 4 * n + 2] << 8,
+            assert_int_equal((uint8_t)q->types[2 + 4 * n + 3] | (uint8_t)q->types[2 + 4 * n + 2]
+                                                                    << 8,
                              lookups[i].types[n]);
         if (q)
             assert_int_equal(q->text_len, strlen(q->text));

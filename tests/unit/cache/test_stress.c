@@ -50,7 +50,8 @@ static void fill(struct slice key, uint64_t hash, const uint32_t *tables, size_t
     if (pw_cache_fill_rows(f, pw_slice((const char *)&row, half)) &&
         pw_cache_fill_rows(f, pw_slice((const char *)&row + half, len - half)) &&
         pw_cache_fill_tag(f, PW_SLICE_LIT("C")))
-        (void)pw_cache_fill_commit(f, 1, 1, 20 + now % 100, 1, now); /* some expire before they are evicted */
+        (void)pw_cache_fill_commit(f, 1, 1, 20 + now % 100, 1,
+                                   now); /* some expire before they are evicted */
     else
         pw_cache_fill_abandon(f);
 }
@@ -131,8 +132,9 @@ static void no_reader_gets_an_old_reply(void **state)
     assert_int_equal(st.hits, hits);
     assert_true(hits > ROUNDS / 10);
     if (!st.evictions || !st.invalidations || !st.expirations)
-        fail_msg("%llu evictions, %llu invalidations, %llu expirations", (unsigned long long)st.evictions,
-                 (unsigned long long)st.invalidations, (unsigned long long)st.expirations);
+        fail_msg("%llu evictions, %llu invalidations, %llu expirations",
+                 (unsigned long long)st.evictions, (unsigned long long)st.invalidations,
+                 (unsigned long long)st.expirations);
     const struct cache_filter all = {0};
     assert_int_equal(pw_cache_flush(cache, &all), st.entries);
     assert_int_equal(stats_of(cache).memory_used, 0);

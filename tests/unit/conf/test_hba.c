@@ -102,7 +102,8 @@ static void test_verdicts(void **state)
                           "host all \\\n +admins all md5\n"
                           "host all all all password\n");
     const struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct hba_client c = {.is_local = true, .addr = (const struct sockaddr *)&v4, .database = "d", .user = "clear"};
+    struct hba_client c = {
+        .is_local = true, .addr = (const struct sockaddr *)&v4, .database = "d", .user = "clear"};
     struct hba_verdict v = pw_hba_decide(h, &c);
     assert_true(v.method == HBA_PASSWORD && v.line == 3 && v.in_clear && !v.unknown_role);
     c.is_local = false;
@@ -121,7 +122,8 @@ static void test_verdicts(void **state)
     pw_hba_free(same);
 }
 
-/* However many warnings come first, an error is never lost: the rule it is about would be missing. */
+/* However many warnings come first, an error is never lost: the rule it is about would be missing.
+ */
 static void test_error_after_many_warnings(void **state)
 {
     (void)state;
@@ -174,10 +176,8 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matching),
-        cmocka_unit_test(test_roles),
-        cmocka_unit_test(test_verdicts),
-        cmocka_unit_test(test_error_after_many_warnings),
+        cmocka_unit_test(test_matching), cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_verdicts), cmocka_unit_test(test_error_after_many_warnings),
         cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

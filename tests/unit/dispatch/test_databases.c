@@ -86,7 +86,8 @@ static void test_disabled(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_in_vain), cmocka_unit_test(test_clients_of_a_database),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_in_vain),
+                                       cmocka_unit_test(test_clients_of_a_database),
                                        cmocka_unit_test(test_disabled)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

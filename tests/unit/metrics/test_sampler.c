@@ -164,8 +164,8 @@ static void build_fake_nvml(char *path, size_t size)
 {
     char command[600];
     under("libnvidia-ml.so.1", path, size);
-    snprintf(command, sizeof command, "cc -shared -fPIC -o '%s' '%s/tests/unit/metrics/fake_nvml.c'", path,
-             PW_SOURCE_DIR);
+    snprintf(command, sizeof command,
+             "cc -shared -fPIC -o '%s' '%s/tests/unit/metrics/fake_nvml.c'", path, PW_SOURCE_DIR);
     assert_int_equal(system(command), 0);
 }
 

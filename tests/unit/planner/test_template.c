@@ -465,8 +465,10 @@ static void test_backslash_in_plain_strings(void **state)
     assert_int_equal(scan_with(&t, "select 'a\\'; drop table t; --'", false), TEMPLATE_OK);
     assert_int_equal(t.n_statements, 1);
     /* What is kept is read under the other rules. */
-    assert_int_equal(scan_with(&t, "set a.b to 'a\\'; drop table t; --'", false), TEMPLATE_BAD_BYTE);
-    assert_int_equal(scan_with(&t, "select set_config('a.b', 'a\\b', false)", false), TEMPLATE_BAD_BYTE);
+    assert_int_equal(scan_with(&t, "set a.b to 'a\\'; drop table t; --'", false),
+                     TEMPLATE_BAD_BYTE);
+    assert_int_equal(scan_with(&t, "select set_config('a.b', 'a\\b', false)", false),
+                     TEMPLATE_BAD_BYTE);
     assert_int_equal(scan_with(&t, "set a.b to E'a\\b', 'it''s'", false), TEMPLATE_OK);
 }
 

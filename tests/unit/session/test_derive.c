@@ -81,7 +81,8 @@ static void one_for_all_and_remembered(void **state)
     assert_int_equal(later.calls, 0);
 }
 
-/* Nothing of a job may be taken for another's: not where one text ends and the next begins, not the count. */
+/* Nothing of a job may be taken for another's: not where one text ends and the next begins, not the
+ * count. */
 static void no_job_is_anothers(void **state)
 {
     (void)state;

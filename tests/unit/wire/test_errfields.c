@@ -69,7 +69,8 @@ static void annotate(void **state)
     assert_true(pw_errfields_is_fatal(body));
     assert_true(pw_slice_is(pw_errfields_sqlstate(body), "42P01"));
     assert_true(pw_errfields_find(body, 'D', &v) && pw_slice_is(v, "where"));
-    assert_true(pw_errfields_find(body, 'H', &v) && pw_slice_is(v, "look\nnext")); /* the server's comes first */
+    assert_true(pw_errfields_find(body, 'H', &v) &&
+                pw_slice_is(v, "look\nnext")); /* the server's comes first */
     assert_true(pw_errfields_find(body, 'P', &v) && pw_slice_is(v, "15"));
     pw_buf_reset(&out);
     assert_true(pw_errfields_annotate(&out, PW_SLICE_LIT("\0\1"), "FATAL", "where", "next"));
@@ -97,11 +98,8 @@ static void status_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(find),
-        cmocka_unit_test(damage_is_absence),
-        cmocka_unit_test(rewrite),
-        cmocka_unit_test(annotate),
-        cmocka_unit_test(status_error),
+        cmocka_unit_test(find),     cmocka_unit_test(damage_is_absence), cmocka_unit_test(rewrite),
+        cmocka_unit_test(annotate), cmocka_unit_test(status_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -197,9 +197,9 @@ struct channels {
 };
 
 /* A whole exchange; returns what the two sides say in the end. */
-static void converse_over(const struct channels *over, const char *typed, const struct scram_keys *keys,
-                          bool doomed, enum scram_result *server_says,
-                          enum scram_client_result *client_says)
+static void converse_over(const struct channels *over, const char *typed,
+                          const struct scram_keys *keys, bool doomed,
+                          enum scram_result *server_says, enum scram_client_result *client_says)
 {
     struct scram_server *s = pw_alloc(sizeof *s);
     struct scram_client *c = pw_alloc(sizeof *c);
@@ -253,12 +253,12 @@ static void channel_binding(void **state)
         struct channels over;
         enum scram_result want;
     } rows[] = {
-        {{ours, ours, true}, SCRAM_OK},     /* p= */
-        {{ours, other, true}, SCRAM_FAIL},  /* somebody between has another certificate */
-        {{ours, ours, false}, SCRAM_FAIL},  /* y: somebody between took the offer away */
-        {{ours, none, true}, SCRAM_OK},     /* n: a client that cannot */
-        {{none, ours, false}, SCRAM_OK},    /* y: TLS ends before us, and nothing was offered */
-        {{none, ours, true}, SCRAM_FAIL},   /* p= though nothing was offered */
+        {{ours, ours, true}, SCRAM_OK},    /* p= */
+        {{ours, other, true}, SCRAM_FAIL}, /* somebody between has another certificate */
+        {{ours, ours, false}, SCRAM_FAIL}, /* y: somebody between took the offer away */
+        {{ours, none, true}, SCRAM_OK},    /* n: a client that cannot */
+        {{none, ours, false}, SCRAM_OK},   /* y: TLS ends before us, and nothing was offered */
+        {{none, ours, true}, SCRAM_FAIL},  /* p= though nothing was offered */
     };
     for (size_t i = 0; i < PW_COUNT_OF(rows); i++) {
         enum scram_result s;
@@ -285,9 +285,15 @@ static enum scram_result first_bound_message(const char *text)
 static void first_bound_messages(void **state)
 {
     (void)state;
-    const char *const bad[] = {"n,,n=,r=abc", "y,,n=,r=abc", "p=tls-unique,,n=,r=abc", "p=", "p",
-                               "p=tls-server-end-point", "p=tls-server-end-point,",
-                               "p=tls-server-end-point,a=x,n=,r=abc", "p=tls-server-end-point,,"};
+    const char *const bad[] = {"n,,n=,r=abc",
+                               "y,,n=,r=abc",
+                               "p=tls-unique,,n=,r=abc",
+                               "p=",
+                               "p",
+                               "p=tls-server-end-point",
+                               "p=tls-server-end-point,",
+                               "p=tls-server-end-point,a=x,n=,r=abc",
+                               "p=tls-server-end-point,,"};
     assert_int_equal(first_bound_message("p=tls-server-end-point,,n=,r=abc"), SCRAM_MORE);
     for (size_t i = 0; i < PW_COUNT_OF(bad); i++)
         assert_int_equal(first_bound_message(bad[i]), SCRAM_FAIL);
@@ -475,7 +481,9 @@ int main(void)
         cmocka_unit_test(verifier_text),
         cmocka_unit_test(mock_is_stable_and_secret),
         cmocka_unit_test(saslprep),
-        cmocka_unit_test(both_machines), cmocka_unit_test(channel_binding), cmocka_unit_test(first_bound_messages),
+        cmocka_unit_test(both_machines),
+        cmocka_unit_test(channel_binding),
+        cmocka_unit_test(first_bound_messages),
         cmocka_unit_test(first_messages),
         cmocka_unit_test(final_messages),
         cmocka_unit_test(challenges),
