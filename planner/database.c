@@ -21,6 +21,8 @@ enum {
     CONNECT_TIMEOUT_US = 10000000,
     QUERY_TIMEOUT_US = 60000000,
     RETRY_MS = 1000,
+    BLOCKED_RETRY_MS = 50,
+    BLOCKED_MAX = 40,
     POLL_SHARE = 20, /* at most one twentieth of the time is spent asking */
 };
 
@@ -40,6 +42,7 @@ struct planner_database {
     struct catalog_builder *builder; /* OWN while reading */
     bool want_read, closing, is_up;
     bool is_aborted; /* what failed may have left a transaction behind */
+    int n_blocked;   /* attempts in a row that gave way to somebody's lock */
     int open_handles;
 };
 
@@ -82,6 +85,22 @@ static void failed(struct planner_database *d, const struct pgresult *r)
     sleep_ms(d, RETRY_MS);
 }
 
+/* Somebody's DDL holds a lock that pg_get_viewdef() and kin want. We give way before PostgreSQL looks
+ * for a deadlock (deadlock_timeout, 1 s), since it might make the client the victim; and try again,
+ * but not for ever with a picture that is out of date. */
+static bool gave_way(struct planner_database *d, const struct pgresult *r)
+{
+    const char *state = pw_pgresult_sqlstate(r);
+    if ((strcmp(state, "55P03") != 0 && strcmp(state, "40P01") != 0) ||
+        ++d->n_blocked > BLOCKED_MAX || d->closing)
+        return false;
+    pw_catalog_build_free(d->builder);
+    d->builder = NULL;
+    d->want_read = d->is_aborted = true;
+    sleep_ms(d, BLOCKED_RETRY_MS);
+    return true;
+}
+
 static void report_all(struct planner_database *d)
 {
     if (d->planner->on_foreign_writes)
@@ -119,6 +138,7 @@ static void on_commit(void *arg, const struct pgresult *r)
         failed(d, NULL);
         return;
     }
+    d->n_blocked = 0;
     struct catalog *fresh = pw_catalog_build_finish(d->builder);
     d->builder = NULL;
     if (changes(d->slot) != d->seen_changes) {
@@ -142,6 +162,8 @@ static void read_catalog(struct planner_database *d);
 static void on_part(void *arg, const struct pgresult *r)
 {
     struct planner_database *d = arg;
+    if (!pw_pgresult_ok(r) && gave_way(d, r))
+        return;
     if (!pw_catalog_build_part(d->builder, d->part, r)) {
         failed(d, pw_pgresult_ok(r) ? NULL : r);
         return;
@@ -173,7 +195,10 @@ static void read_catalog(struct planner_database *d)
 {
     d->step = STEP_PARTS;
     d->seen_changes = changes(d->slot);
-    ask(d, "ROLLBACK; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", on_begin);
+    ask(d,
+        "ROLLBACK; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+        "SET LOCAL lock_timeout = '100ms'",
+        on_begin);
 }
 
 static void on_poll(void *arg, const struct pgresult *r)

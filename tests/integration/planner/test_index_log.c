@@ -59,8 +59,8 @@ static void test_looks_again_after_analyze(void **state)
     (void)state;
     struct live l;
     static const char *const own[] = {"SET search_path TO public",
-                                      "CREATE TABLE stats AS SELECT i AS id, i % 1000 AS a, 'x' || "
-                                      "i AS b FROM generate_series(1, 20000) i",
+                                      ("CREATE TABLE stats AS SELECT i AS id, i % 1000 AS a, 'x' || "
+                                       "i AS b FROM generate_series(1, 20000) i"),
                                       "ALTER TABLE stats ADD PRIMARY KEY (id)", "ANALYZE stats"};
     live_init(&l, own, sizeof own / sizeof own[0]);
     struct index_log *log = pw_index_log_new(

@@ -152,6 +152,24 @@ class Pending(support.Case):
         self.assertEqual(conn.rows(OWN), [[b"two"]])
         self.assertIn("permission denied", self.weir.log())
 
+    def test_gives_way_to_a_lock(self):
+        """Reading the catalog opens the relations of views. It never waits so long for a lock that PostgreSQL could find a
+        deadlock and make somebody's DDL the victim; and it is read when the lock is gone."""
+        weir = self.weir_with()
+        reads = "datname = 'postgres' and application_name = 'pgweir' and state <> 'idle'"
+        waits = lambda: self.cluster.sql("select 1 from pg_stat_activity where wait_event_type = 'Lock' and " + reads)
+        with weir.connect() as conn, self.cluster.connect() as holder:
+            conn.rows(OWN)
+            holder.rows("begin")
+            holder.rows("lock table t in access exclusive mode")
+            conn.rows("create table if not exists news (k int)")
+            for _ in range(2):
+                support.wait_until(waits, "the catalog to wait for the lock")
+                support.wait_until(lambda: not waits(), "it to give way", 20)
+            holder.rows("commit")
+            self.assertEqual(conn.rows(OWN), [[b"two"]])
+            self.assertEqual(self.pins(), [])
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)
